@@ -58,6 +58,7 @@ Chores:
           them; `--check` only looks whether the patches apply and their headers are whole; `--markdown` also writes the
           tables into crates/raft/TESTING.md.
   museum  [NAME..] [--crate FOLDER] [--shard K/N]
-          plants each of these bugs, lets the simulation or the script that catches it leave a page, shrunk where that
-          can be, and hangs them up in target/museum/index.html, with the checker's words and where the bug has been.
+          plants each of these bugs, lets the simulation, script, search or story that catches it leave a page, shrunk
+          where that can be, and hangs them up in target/museum/index.html, with the checker's words and where the bug
+          has been.
   help    prints this.";

@@ -34,13 +34,20 @@ impl Command<'_> {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         let (none, key_only) = (Blob(b""), |key: &Blob<'_>| checked(*key, Blob(b"")));
         match self {
-            Self::Set { key, value, .. } | Self::Append { key, value } => checked(*key, *value),
+            Self::Set { key, value, .. }
+            | Self::Append { key, value }
+            | Self::SetExpiring { key, value, .. } => checked(*key, *value),
             Self::CompareAndSwap { key, new, .. } => checked(*key, *new),
             Self::Add { key, .. } => key_only(key),
             Self::SetMany { pairs } => pairs
                 .iter()
                 .try_for_each(|(key, value)| checked(*key, *value)),
-            Self::Delete { .. } | Self::Clear | Self::Limit { .. } => checked(none, none),
+            Self::Delete { .. }
+            | Self::Clear
+            | Self::Limit { .. }
+            | Self::Expire { .. }
+            | Self::Persist { .. }
+            | Self::DeleteIf { .. } => checked(none, none),
         }
     }
 
@@ -51,7 +58,10 @@ impl Command<'_> {
             | Self::Add { .. }
             | Self::Append { .. }
             | Self::SetMany { .. }
-            | Self::CompareAndSwap { .. } => true,
+            | Self::CompareAndSwap { .. }
+            | Self::SetExpiring { .. } => true,
+            // A deadline takes little more than the key that it is for, and frees that.
+            Self::Expire { .. } | Self::Persist { .. } | Self::DeleteIf { .. } => false,
             Self::Delete { .. } | Self::Clear | Self::Limit { .. } => false,
         }
     }

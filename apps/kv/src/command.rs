@@ -70,6 +70,72 @@ pub enum Command<'a> {
         /// Likewise.
         bytes_max: Option<u64>,
     },
+    /// `SET key value [NX|XX] [GET] EX|PX|KEEPTTL`, `SETEX`, `PSETEX`
+    SetExpiring {
+        /// Where to.
+        key: Blob<'a>,
+        /// What to.
+        value: Blob<'a>,
+        /// On what condition.
+        when: When,
+        /// Whether the answer is the value before, instead of whether the write took place.
+        previous: bool,
+        /// When the key is over.
+        expiry: Expiry,
+    },
+    /// `EXPIRE key seconds [NX|XX|GT|LT]`, `PEXPIRE`
+    Expire {
+        /// Whose time begins.
+        key: Blob<'a>,
+        /// How long it lasts; zero removes it.
+        millis: u64,
+        /// On what condition.
+        unless: Unless,
+    },
+    /// `PERSIST key`
+    Persist {
+        /// What is to last for ever.
+        key: Blob<'a>,
+    },
+    /// `DELEX key IFEQ|IFNE value`
+    DeleteIf {
+        /// What to remove.
+        key: Blob<'a>,
+        /// The value to compare with.
+        value: Blob<'a>,
+        /// Whether the key must have it, or must have another.
+        is: bool,
+    },
+}
+
+/// When a key that is set is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expiry {
+    /// So long after (`EX`, `PX`), or a moment later.
+    Within {
+        /// At least one.
+        millis: u64,
+    },
+    /// When it was before (`KEEPTTL`).
+    Keep,
+}
+
+/// What keeps an `EXPIRE` from taking effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unless {
+    /// Nothing does.
+    #[default]
+    Never,
+    /// The key would have lasted for ever (`XX`).
+    Lasting,
+    /// It would have been over at a time (`NX`).
+    Ending,
+    /// It would be over sooner than before, or as soon (`GT`).
+    Sooner,
+    /// It would be over later than before, or as late (`LT`).
+    Later,
+    /// The same, or the key would have lasted for ever (`XX LT`).
+    LaterOrLasting,
 }
 
 /// On what condition a `SET` takes place.
@@ -95,9 +161,38 @@ impl Command<'_> {
     /// The entry's bytes.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        postcard::to_extend(self, Vec::with_capacity(self.len_hint()))
+        self.encode_behind(&[])
+    }
+
+    /// The same behind other bytes.
+    pub(crate) fn encode_behind(&self, head: &[u8]) -> Bytes {
+        let mut bytes = Vec::with_capacity(head.len() + self.len_hint());
+        bytes.extend_from_slice(head);
+        postcard::to_extend(self, bytes)
             .expect("a command holds nothing that postcard refuses")
             .into()
+    }
+
+    /// Whether the command in these bytes lets a key be over at a time.
+    pub(crate) fn counts_time(bytes: &[u8]) -> bool {
+        matches!(bytes.first(), Some(&(SET_EXPIRING | EXPIRE)))
+    }
+
+    /// The keys that it is about.
+    pub(crate) fn keys(&self, each: &mut dyn FnMut(Blob<'_>)) {
+        match self {
+            Self::Set { key, .. }
+            | Self::Add { key, .. }
+            | Self::Append { key, .. }
+            | Self::CompareAndSwap { key, .. }
+            | Self::SetExpiring { key, .. }
+            | Self::Expire { key, .. }
+            | Self::Persist { key }
+            | Self::DeleteIf { key, .. } => each(*key),
+            Self::Delete { keys } => keys.iter().for_each(|key| each(*key)),
+            Self::SetMany { pairs } => pairs.iter().for_each(|(key, _)| each(*key)),
+            Self::Clear | Self::Limit { .. } => {}
+        }
     }
 
     fn len_hint(&self) -> usize {
@@ -108,7 +203,12 @@ impl Command<'_> {
                     field(key) + field(value)
                 }
                 Self::Delete { keys } => keys.iter().map(field).sum(),
-                Self::Add { key, .. } => field(key) + LENGTH_BYTES_MAX,
+                Self::SetExpiring { key, value, .. } => {
+                    field(key) + field(value) + LENGTH_BYTES_MAX
+                }
+                Self::DeleteIf { key, value, .. } => field(key) + field(value),
+                Self::Persist { key } => field(key),
+                Self::Add { key, .. } | Self::Expire { key, .. } => field(key) + LENGTH_BYTES_MAX,
                 Self::SetMany { pairs } => pairs
                     .iter()
                     .map(|(key, value)| field(key) + field(value))
@@ -190,6 +290,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
 /// Keys of one `DEL`, pairs of one `MSET`: a constant and no setting, as nodes that differ in it
 /// would answer the same entry differently. As many as a request may have arguments.
 pub const LIST_MAX: usize = 16_384;
+/// The numbers of the commands with which a time begins.
+const SET_EXPIRING: u8 = 8;
+const EXPIRE: u8 = 9;
 /// Of a 64-bit variable-length integer.
 const LENGTH_BYTES_MAX: usize = 10;
 /// Variant, condition, flag, number of elements.
@@ -200,6 +303,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn ending<'a>(key: Blob<'a>, value: Blob<'a>) -> [Command<'a>; 4] {
+        [
+            Command::SetExpiring {
+                key,
+                value,
+                when: When::Present,
+                previous: true,
+                expiry: Expiry::Within { millis: u64::MAX },
+            },
+            Command::Expire {
+                key,
+                millis: u64::MAX,
+                unless: Unless::Later,
+            },
+            Command::Persist { key },
+            Command::DeleteIf {
+                key,
+                value,
+                is: false,
+            },
+        ]
+    }
 
     #[test]
     fn every_command_comes_back() {
@@ -230,9 +356,14 @@ mod tests {
                 bytes_max: Some(u64::MAX),
             },
         ];
-        for command in commands {
+        for command in commands.into_iter().chain(ending(key, value)) {
             let bytes = command.encode();
             assert_eq!(Command::decode(&bytes), Some(command.clone()));
+            let counts = matches!(
+                command,
+                Command::SetExpiring { .. } | Command::Expire { .. }
+            );
+            assert_eq!(Command::counts_time(&bytes), counts);
             assert!(
                 bytes.len() <= command.len_hint(),
                 "{command:?} outgrew its hint"

@@ -27,6 +27,7 @@ use crate::{
     answer::{Answer, Resp, greeting, settings},
     channel::Channel,
     cut::{Cut, NO_PLACE},
+    entry::Entry,
     framing::{Framer, FramingError, RequestLimits},
     info,
     query::Query,
@@ -68,10 +69,10 @@ struct Item {
 }
 
 enum Ask {
-    Write(Bytes),
+    Write(Entry),
     /// A write whose answer may be as long as a value: the last of its run, so that no more than one
     /// of them is under way that nobody has counted yet.
-    Swap(Bytes),
+    Swap(Entry),
     Read(Query),
     Local(Local),
     Mistake(RequestError),
@@ -238,8 +239,8 @@ impl<S: Store> Connection<S> {
             asked if !self.is_known && !is_for_all(&asked) => {
                 (MISTAKE_BYTES, Ask::Mistake(RequestError::Unauthenticated))
             }
-            Ok(Request::Write(command)) => (command.len(), Ask::Write(command)),
-            Ok(Request::Swap(command)) => (command.len(), Ask::Swap(command)),
+            Ok(Request::Write(entry)) => (entry.len(), Ask::Write(entry)),
+            Ok(Request::Swap(entry)) => (entry.len(), Ask::Swap(entry)),
             Ok(Request::Read(query)) => (args_bytes, Ask::Read(query)),
             Ok(Request::Local(local)) => (args_bytes, Ask::Local(local)),
             Err(mistake) => (MISTAKE_BYTES, Ask::Mistake(mistake)),
@@ -253,7 +254,7 @@ impl<S: Store> Connection<S> {
         let mut queries = Vec::new();
         let store = &self.server.store;
         let step = |ask| match ask {
-            Ask::Write(command) | Ask::Swap(command) => Step::Write(store.write(command)),
+            Ask::Write(entry) | Ask::Swap(entry) => Step::Write(store.write(entry)),
             Ask::Read(query) => {
                 queries.push(query);
                 Step::Read
@@ -316,12 +317,13 @@ impl<S: Store> Connection<S> {
     async fn read(&self, reading: &mut Reading) -> VecDeque<Answer> {
         let (asked, from) = (Arc::downgrade(&reading.queries), reading.answered);
         let count = reading.queries.len() - from;
+        let time = self.server.store.time();
         let answer = move |kv: &_| {
             let (mut answers, mut bytes) = (VecDeque::new(), 0);
             // None, when nobody waits for the answers any more.
             let asked = asked.upgrade().unwrap_or_default();
             for query in asked.iter().skip(from) {
-                let answer = query.answer(kv);
+                let answer = query.answer_at(kv, time);
                 bytes += answer.bytes_max();
                 answers.push_back(answer);
                 if bytes >= ANSWERS_BYTES_MAX {

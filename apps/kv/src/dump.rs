@@ -7,13 +7,14 @@ use std::{
     path::PathBuf,
 };
 
-use synod_replica::body;
+use synod_replica::{SessionCommand, TimedCommand, body, timed::Stamp};
 use synod_wal::{
     Directory, DirectoryError, DumpedContent, DumpedOp, DumpedRecord, OpenError, ReadError, Tag,
 };
 
 use crate::{
-    command::{Blob, Command},
+    command::{Blob, Command, Expiry, Unless, When},
+    entry::command_of,
     request::{MAXKEYS, MAXMEMORY},
 };
 
@@ -133,12 +134,12 @@ fn print_op(op: &DumpedOp, to: &mut dyn Write) -> io::Result<()> {
         DumpedOp::Start { after, tag } => writeln!(to, "start after {after} {}", Words(tag)),
         DumpedOp::Put { index, tag, body } => {
             write!(to, "put {index} {} ", Words(tag))?;
-            let commands: Option<Vec<_>> = body::commands(body).map(Command::decode).collect();
+            let commands: Option<Vec<_>> = body::commands(body).map(Brief::decode).collect();
             match commands {
                 Some(commands) if !commands.is_empty() => {
                     let mut gap = "";
                     for command in commands {
-                        write!(to, "{gap}{}", Brief(&command))?;
+                        write!(to, "{gap}{command}")?;
                         gap = ", ";
                     }
                     writeln!(to)
@@ -168,10 +169,65 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-/// A command as a client would write it, with long values cut.
-struct Brief<'a>(&'a Command<'a>);
+/// An entry's command as a client would write it, with long values cut.
+struct Brief<'a> {
+    stamp: Option<Stamp>,
+    session: Option<SessionCommand<'a>>,
+    command: Option<Command<'a>>,
+}
+
+impl<'a> Brief<'a> {
+    fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (stamp, session) = match TimedCommand::decode(bytes)? {
+            TimedCommand::Plain(session) => (None, session),
+            TimedCommand::Stamped(stamp, session) => (Some(stamp), session),
+            TimedCommand::Tick(stamp) => {
+                return Some(Self {
+                    stamp: Some(stamp),
+                    session: None,
+                    command: None,
+                });
+            }
+        };
+        let session = SessionCommand::decode(session)?;
+        let command = command_of(session);
+        let holds_one = matches!(
+            session,
+            SessionCommand::Unnamed(_) | SessionCommand::Named(..)
+        );
+        (command.is_some() || !holds_one).then_some(Self {
+            stamp,
+            session: Some(session),
+            command,
+        })
+    }
+}
 
 impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stamp) = &self.stamp {
+            write!(f, "({:?} since anchor {}) ", stamp.elapsed, stamp.anchor)?;
+        }
+        match &self.session {
+            None => f.write_str("tick"),
+            Some(SessionCommand::Unnamed(_)) => Ok(()),
+            Some(SessionCommand::Named(name, _)) => {
+                write!(f, "SESSION {} {} ", name.session, name.sequence.0)
+            }
+            Some(SessionCommand::Open) => f.write_str("SESSION NEW"),
+            Some(SessionCommand::Close(session)) => write!(f, "SESSION CLOSE {session}"),
+            Some(SessionCommand::Limit(limits)) => write!(f, "SESSION LIMIT {limits:?}"),
+        }?;
+        self.command
+            .as_ref()
+            .map_or(Ok(()), |command| write!(f, "{}", Client(command)))
+    }
+}
+
+/// A command as a client would write it, with long values cut.
+struct Client<'a>(&'a Command<'a>);
+
+impl fmt::Display for Client<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |blobs: &mut dyn Iterator<Item = &Blob<'_>>| {
             blobs
@@ -187,12 +243,7 @@ impl fmt::Display for Brief<'_> {
                 previous,
             } => {
                 write!(f, "SET {} {}", bytes(key.0), bytes(value.0))?;
-                f.write_str(match when {
-                    crate::When::Always => "",
-                    crate::When::Absent => " NX",
-                    crate::When::Present => " XX",
-                })?;
-                f.write_str(if *previous { " GET" } else { "" })
+                f.write_str(options(*when, *previous))
             }
             Command::Delete { keys } => write!(f, "DEL {}", all(&mut keys.iter())),
             Command::Add { key, by } => write!(f, "INCRBY {} {by}", bytes(key.0)),
@@ -226,7 +277,60 @@ impl fmt::Display for Brief<'_> {
                     bytes(new.0)
                 )
             }
+            ending => write_ending(ending, f),
         }
+    }
+}
+
+/// Commands that are there because keys end.
+fn write_ending(command: &Command<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match command {
+        Command::SetExpiring {
+            key,
+            value,
+            when,
+            previous,
+            expiry,
+        } => {
+            write!(f, "SET {} {}", bytes(key.0), bytes(value.0))?;
+            f.write_str(options(*when, *previous))?;
+            match expiry {
+                Expiry::Within { millis } => write!(f, " PX {millis}"),
+                Expiry::Keep => f.write_str(" KEEPTTL"),
+            }
+        }
+        Command::Expire {
+            key,
+            millis,
+            unless,
+        } => {
+            write!(f, "PEXPIRE {} {millis}", bytes(key.0))?;
+            f.write_str(match unless {
+                Unless::Never => "",
+                Unless::Lasting => " XX",
+                Unless::Ending => " NX",
+                Unless::Sooner => " GT",
+                Unless::Later => " LT",
+                Unless::LaterOrLasting => " XX LT",
+            })
+        }
+        Command::Persist { key } => write!(f, "PERSIST {}", bytes(key.0)),
+        Command::DeleteIf { key, value, is } => {
+            let condition = if *is { "IFEQ" } else { "IFNE" };
+            write!(f, "DELEX {} {condition} {}", bytes(key.0), bytes(value.0))
+        }
+        other => write!(f, "{other:?}"),
+    }
+}
+
+fn options(when: When, previous: bool) -> &'static str {
+    match (when, previous) {
+        (When::Always, false) => "",
+        (When::Always, true) => " GET",
+        (When::Absent, false) => " NX",
+        (When::Absent, true) => " NX GET",
+        (When::Present, false) => " XX",
+        (When::Present, true) => " XX GET",
     }
 }
 

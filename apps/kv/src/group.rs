@@ -4,18 +4,36 @@ use std::{collections::BTreeMap, future::Future, io};
 
 use bytes::Bytes;
 use synod_replica::{
-    Applying, Closed, Consistency, Group, Role, StateMachine, Status, StatusWatch, TransferError,
+    Applying, Closed, Configured, Consistency, Group, GroupId, LogTime, LoggedTime, Node,
+    OpenGroupError, Role, Sessions, StateMachine, Status, StatusWatch, Timed, TimedMachine,
+    TransferError,
 };
 use synod_transport::Untrusted;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
+    clock::Clock,
+    entry::{Entry, Machine, response},
     machine::Kv,
     response::Response,
     snapshot,
     store::{Consensus, Failure, Peer, Store},
 };
+
+impl TimedMachine for Kv {
+    fn apply_at(&mut self, _: Applying, time: &mut LoggedTime, command: Bytes) -> Response {
+        self.execute_at(time, &command)
+    }
+
+    fn pass(&mut self, now: LogTime) {
+        Self::pass(self, now);
+    }
+
+    fn next_due(&self) -> Option<LogTime> {
+        Self::next_due(self)
+    }
+}
 
 impl StateMachine for Kv {
     type Response = Response;
@@ -43,16 +61,25 @@ impl StateMachine for Kv {
 /// A group of replicated maps, and a look at the one on this node.
 #[derive(Clone, Debug)]
 pub(crate) struct Replicated {
-    group: Group<Kv>,
+    group: Group<Machine>,
     status: StatusWatch,
+    clock: Clock,
 }
 
 impl Replicated {
-    pub(crate) fn new(group: Group<Kv>) -> Self {
-        Self {
+    pub(crate) async fn open(
+        node: &Node,
+        group: GroupId,
+        config: impl Configured,
+    ) -> Result<Self, OpenGroupError> {
+        let machine = Timed::new(Sessions::new(Kv::default()));
+        let applied = machine.watch();
+        let group = node.open(group, config, machine).await?;
+        Ok(Self {
             status: group.watch(),
+            clock: Clock::start(group.clone(), applied),
             group,
-        }
+        })
     }
 
     /// Lets another node lead what this one leads, which is about to go. Ends when that node is known to lead,
@@ -78,18 +105,24 @@ impl Replicated {
 impl Store for Replicated {
     fn write(
         &self,
-        command: Bytes,
+        entry: Entry,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
-        let answer = self.group.propose(command);
-        async { answer.await.map_err(failure) }
+        let stamp = entry.counts_time().then(|| self.clock.stamp());
+        let answer = self.group.propose(entry.into_bytes(stamp));
+        async { answer.await.map(response).map_err(failure) }
     }
 
     fn read<R: Send + 'static>(
         &self,
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
-        let outcome = self.group.read(Consistency::Linearizable, with);
+        let look = |machine: &Machine| with(machine.machine().machine());
+        let outcome = self.group.read(Consistency::Linearizable, look);
         async { outcome.await.map_err(failure) }
+    }
+
+    fn time(&self) -> LogTime {
+        self.clock.time()
     }
 
     fn consensus(&self) -> Consensus {
@@ -225,7 +258,7 @@ mod tests {
             let log = Wal::open(disk, Options::default()).unwrap();
             let (id, incarnation) = (NodeId(1), Incarnation::ephemeral(NodeId(1)));
             let network = MemoryNetwork::new().join(id);
-            let node = synod_replica::Node::start(incarnation, NodeConfig::default(), log, network);
+            let node = Node::start(incarnation, NodeConfig::default(), log, network);
             let agreement = Agreement {
                 protocol,
                 phase2: None,

@@ -237,7 +237,7 @@ mod tests {
             "CLIENT KILL x",
             "LPUSH l 1",
             "GET",
-            "SET k v EX 1",
+            "SET k v EXAT 1",
             "SELECT",
         ] {
             assert!(ask(request).is_err_and(|error| !error.ends()), "{request}");

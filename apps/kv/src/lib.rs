@@ -38,7 +38,11 @@
 //! - An answer to a write means that a majority has it on stable storage.
 //! - An error that starts with `UNKNOWN` says that the write may or may not happen; one that starts
 //!   with `REJECTED`, that it did not and will not. Both come within the node's `--timeout-ms`.
-//!   Nothing is tried twice on a client's behalf.
+//!   Nothing is tried twice on a client's behalf. All ends of a request are in `docs/answers.md`.
+//! - A write that is asked again under its name takes effect once and gets its first answer: `SESSION NEW` answers an
+//!   id, `SESSION id sequence command ..` names a write, up to 64 of them at once, through any node.
+//! - A key with a time (`SET .. EX`, `EXPIRE`) is over on all nodes at one point of the log, and not before its time. It
+//!   may be there for up to 200 ms longer, and longer while no leader is elected: time stands still then.
 //! - Requests of one connection are executed and answered in order, also when they are pipelined.
 //!
 //! - Any client of Redis may connect, in version 2 or 3 of the protocol. What a client cannot have is
@@ -70,7 +74,7 @@
 //!
 //! # Left out
 //!
-//! Expiry, types other than strings, transactions, scripts, publish and subscribe, inline
+//! Times of the day (`EXPIREAT`, `EXAT`), types other than strings, transactions, scripts, publish and subscribe, inline
 //! commands, users, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory; how large it may
 //! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
@@ -83,26 +87,32 @@ mod capacity;
 mod certs;
 mod channel;
 mod client;
+mod clock;
 mod cluster;
 mod command;
 mod connection;
 mod cut;
+mod deadlines;
 mod demo;
 mod descriptors;
 mod dump;
+mod entry;
 mod exit;
+mod expire;
 mod faults;
 mod forget;
 mod framing;
 mod group;
 mod handshake;
 mod info;
+mod kept;
 mod limits;
 mod links;
 mod load;
 mod machine;
 mod map;
 mod memory;
+mod names;
 mod options;
 mod output;
 mod password;
@@ -118,6 +128,7 @@ mod roster;
 mod secure;
 mod serve;
 mod server;
+mod session;
 mod snapshot;
 mod socket;
 mod stop;
@@ -130,16 +141,17 @@ pub use capacity::{ENTRY_BYTES, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
 pub use certs::{CertsError, CertsOptions, certs};
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
-pub use command::{Blob, Command, LIST_MAX, When};
+pub use command::{Blob, Command, Expiry, LIST_MAX, Unless, When};
 pub use demo::{DemoError, DemoOptions, Scenario, VerifyError, demo};
 pub use dump::{DumpError, DumpOptions, dump};
+pub use entry::{Entry, Machine};
 pub use exit::ExitStatus;
 pub use forget::{ForgetOptions, ForgetPeerError, forget};
 pub use framing::{Framer, FramingError, RequestLimits};
 pub use info::info_field;
 pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
-pub use machine::Kv;
+pub use machine::{Kv, Left};
 pub use memory::{MemoryError, MemoryOptions, memory};
 pub use options::{Member, ServeOptions};
 pub use password::{Password, PasswordError};

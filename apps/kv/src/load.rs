@@ -1,10 +1,11 @@
 //! A closed-loop load generator for any server that speaks RESP.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use hdrhistogram::Histogram;
 use redis_protocol::resp2::types::BytesFrame;
 use serde::Serialize;
+use synod_replica::{Heard, Next, SessionClient, SessionName};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
@@ -13,6 +14,7 @@ use tokio::{
 use crate::{
     client::{Client, ClientError},
     demo::report::{Percentiles, grouped, latency_histogram, milliseconds},
+    names,
     output::print,
     random::Random,
     reach::{Reach, ReachOptions},
@@ -42,6 +44,10 @@ pub struct LoadOptions {
     /// Gets, in percent; the rest are sets
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub reads: u8,
+    /// Let each connection have a session, and ask again what it does not know the end of (for servers
+    /// that know SESSION)
+    #[arg(long)]
+    pub sessions: bool,
     /// How the servers are reached
     #[command(flatten)]
     pub reach: ReachOptions,
@@ -73,7 +79,16 @@ struct Figures {
     writes: Histogram<u64>,
     errors: u64,
     broken: u64,
+    /// Sets that were asked again under their names.
+    again: u64,
     last_error: Option<String>,
+}
+
+/// One client's session, and the sets whose end it does not know: as they were asked.
+#[derive(Debug, Default)]
+struct Session {
+    client: Option<SessionClient>,
+    open: BTreeMap<SessionName, String>,
 }
 
 /// Runs the load and prints the figures. Whether every request was answered without an error.
@@ -123,8 +138,10 @@ async fn run(
 ) -> io::Result<Figures> {
     let mut random = Random::new()?;
     let mut figures = Figures::new();
+    let mut session = Session::default();
     let mut connection = Some(client);
-    while Instant::now() < end {
+    // What is open at the end is asked until it is answered.
+    while Instant::now() < end || (!session.open.is_empty() && Instant::now() < end + SETTLE_MAX) {
         let Some(client) = &mut connection else {
             connection = reach.connect(&address).await.ok();
             if connection.is_none() {
@@ -132,12 +149,16 @@ async fn run(
             }
             continue;
         };
-        match timeout_at(
-            end + TIMEOUT,
-            pipeline(&options, &mut random, client, &mut figures),
-        )
-        .await
-        {
+        let is_over = Instant::now() >= end;
+        let pipeline = pipeline(
+            &options,
+            &mut random,
+            client,
+            &mut session,
+            &mut figures,
+            is_over,
+        );
+        match timeout_at(end.max(Instant::now()) + TIMEOUT, pipeline).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 figures.broke(error.to_string());
@@ -149,30 +170,57 @@ async fn run(
     Ok(figures)
 }
 
-/// Sends a pipeline and waits for its answers. The latency of each is from the sending of all.
+/// Sends a pipeline and waits for its answers. The latency of each is from the sending of all, of what is asked again
+/// from that of the last. With sessions, what is open is asked before anything new.
 async fn pipeline(
     options: &LoadOptions,
     random: &mut Random,
     client: &mut Client,
+    session: &mut Session,
     figures: &mut Figures,
+    is_over: bool,
 ) -> Result<(), ClientError> {
+    if options.sessions && session.client.is_none() {
+        session.client = names::open(client).await?;
+    }
     let value = vec![b'x'; options.value_bytes as usize];
-    let mut reads = Vec::with_capacity(usize::from(options.pipeline));
-    for _ in 0..options.pipeline {
+    let mut asked = Vec::with_capacity(usize::from(options.pipeline));
+    for (name, key) in &session.open {
+        let [session, id, sequence] = names::prefix(*name);
+        client.queue(&[&session, &id, &sequence, b"SET", key.as_bytes(), &value]);
+        figures.again += 1;
+        asked.push((false, Some(*name)));
+    }
+    while asked.len() < usize::from(options.pipeline) && !is_over {
         let key = format!("key:{:012}", random.below(options.keys));
         let is_read = random.below(100) < u64::from(options.reads);
-        match is_read {
-            true => client.queue(&[b"GET", key.as_bytes()]),
-            false => client.queue(&[b"SET", key.as_bytes(), &value]),
+        let name = session.client.as_mut().filter(|_| !is_read);
+        let name = match name.map(SessionClient::name) {
+            // So many are out that another would push the oldest out of the window.
+            Some(None) => break,
+            name => name.flatten(),
+        };
+        match (is_read, name) {
+            (true, _) => client.queue(&[b"GET", key.as_bytes()]),
+            (false, None) => client.queue(&[b"SET", key.as_bytes(), &value]),
+            (false, Some(name)) => {
+                let [word, id, sequence] = names::prefix(name);
+                client.queue(&[&word, &id, &sequence, b"SET", key.as_bytes(), &value]);
+                session.open.insert(name, key);
+            }
         }
-        reads.push(is_read);
+        asked.push((is_read, name));
     }
     let sent = Instant::now();
+    // What is sent may take effect, whatever becomes of the connection.
+    session.doubt();
     client.flush().await?;
-    for is_read in reads {
+    for (is_read, name) in asked {
         let answer = client.receive().await?;
         let micros = sent.elapsed().as_micros() as u64;
+        let is_open = name.is_some_and(|name| session.heard(name, &answer));
         match answer {
+            _ if is_open => {}
             BytesFrame::Error(text) => {
                 figures.errors += 1;
                 figures.last_error = Some(text.to_string());
@@ -184,6 +232,33 @@ async fn pipeline(
     Ok(())
 }
 
+impl Session {
+    fn doubt(&mut self) {
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        for name in self.open.keys() {
+            client.heard(*name, Heard::Unknown);
+        }
+    }
+
+    /// Whether the end of a name is still not known.
+    fn heard(&mut self, name: SessionName, answer: &BytesFrame) -> bool {
+        let Some(client) = &mut self.client else {
+            return false;
+        };
+        let next = client.heard(name, names::heard(answer));
+        if next == Next::AskAgain {
+            return true;
+        }
+        self.open.remove(&name);
+        if next == Next::Lost {
+            *self = Self::default();
+        }
+        false
+    }
+}
+
 impl Figures {
     fn new() -> Self {
         Self {
@@ -191,6 +266,7 @@ impl Figures {
             writes: latency_histogram(),
             errors: 0,
             broken: 0,
+            again: 0,
             last_error: None,
         }
     }
@@ -205,6 +281,7 @@ impl Figures {
         }
         self.errors += other.errors;
         self.broken += other.broken;
+        self.again += other.again;
         self.last_error = other.last_error.or_else(|| self.last_error.take());
     }
 
@@ -299,6 +376,10 @@ impl fmt::Display for Report<'_> {
                 write!(f, " max {}", milliseconds(latency.max()))?;
             }
         }
+        if options.sessions {
+            let again = grouped(figures.again);
+            write!(f, "\n  sessions        {again} sets were asked again")?;
+        }
         if let Some(error) = &figures.last_error {
             write!(
                 f,
@@ -312,4 +393,6 @@ impl fmt::Display for Report<'_> {
 
 /// After the end, for answers that are still to come.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the ends of sets are asked for when the load is over.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);

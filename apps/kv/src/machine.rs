@@ -1,13 +1,22 @@
 //! The replicated state: a map of byte strings, changed only by [`Command`]s.
 
+mod expiry;
+
+use synod_replica::{LogTime, LoggedTime, timed::SLACK};
+
 use crate::{
     capacity::{ENTRY_BYTES, MapLimits, VALUE_BYTES_MAX},
     command::{Blob, Command, When},
+    deadlines::Deadlines,
     map::Map,
     reap::{Garbage, reap},
     response::{Refusal, Response},
     value::Value,
 };
+
+pub use expiry::Left;
+
+use expiry::Deadline;
 
 /// The key-value map.
 ///
@@ -21,7 +30,10 @@ use crate::{
 /// command differently.
 ///
 /// Invariants:
-/// - `bytes` is the sum of the lengths of all keys and values, and [`ENTRY_BYTES`] for each key.
+/// - `bytes` is the sum of the lengths of all keys and values, and [`ENTRY_BYTES`] for each key; a key with a deadline
+///   counts `deadline_bytes` more.
+/// - Only keys of the map have deadlines. A key whose deadline is not after `now` is over: it is there for nobody, and
+///   is removed when it is written to, or soon.
 /// - No key is longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX), no value
 ///   longer than [`VALUE_BYTES_MAX`](crate::VALUE_BYTES_MAX).
 /// - No key or value shares memory with the command it came in: a small value must not pin a large
@@ -42,16 +54,29 @@ pub struct Kv {
     map: Map,
     bytes: u64,
     limits: MapLimits,
+    now: LogTime,
+    deadlines: Deadlines,
     discarded: Vec<Value>,
 }
 
 impl Kv {
-    /// Applies one command. The same commands in the same order give the same state and the same
-    /// answers on every node; bytes that are no command change nothing.
+    /// Applies one command, at the time of the one before. The same commands in the same order give the same state and
+    /// the same answers on every node; bytes that are no command change nothing.
     pub fn execute(&mut self, command: &[u8]) -> Response {
+        let now = self.now;
+        self.run(command, &mut |lasts| now.later(lasts).later(SLACK))
+    }
+
+    /// Applies one command at a time.
+    pub(crate) fn execute_at(&mut self, time: &mut LoggedTime, command: &[u8]) -> Response {
+        self.now = self.now.max(time.now());
+        self.run(command, &mut |lasts| time.deadline(lasts))
+    }
+
+    fn run(&mut self, command: &[u8], deadline: Deadline<'_>) -> Response {
         let response = Command::decode(command)
             .ok_or(Refusal::Malformed)
-            .and_then(|command| self.apply(&command))
+            .and_then(|command| self.apply(&command, deadline))
             .unwrap_or_else(Response::Refused);
         if !self.discarded.is_empty() {
             reap(Garbage::Values(std::mem::take(&mut self.discarded)));
@@ -62,10 +87,10 @@ impl Kv {
     /// The value under a key.
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<&Value> {
-        self.map.get(key)
+        self.map.get(key).filter(|_| !self.is_over(key))
     }
 
-    /// How many keys there are.
+    /// How many keys there are. As in Redis, those that are over count until they are removed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.map.len()
@@ -91,13 +116,24 @@ impl Kv {
 
     /// Keys and values, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Value)> {
+        self.entries().filter(|(key, _)| !self.is_over(key))
+    }
+
+    /// Also of keys that are over and not yet removed.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &Value)> {
         self.map.iter()
     }
 
-    /// An empty map with these limits.
-    pub(crate) fn with_limits(limits: MapLimits) -> Self {
+    /// Keys that are over at a time, in their order, and the time.
+    pub(crate) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    /// An empty map with these limits, at this time.
+    pub(crate) fn with_limits(limits: MapLimits, now: LogTime) -> Self {
         Self {
             limits,
+            now,
             ..Self::default()
         }
     }
@@ -116,15 +152,19 @@ impl Kv {
 
     /// Takes over another map.
     pub(crate) fn replace(&mut self, with: Self) {
-        let Self {
-            map, bytes, limits, ..
-        } = with;
-        self.limits = limits;
-        self.bytes = bytes;
-        reap(Garbage::Map(std::mem::replace(&mut self.map, map)));
+        let before = std::mem::replace(self, with);
+        reap(Garbage::Map(before.map));
+        before.deadlines.free();
     }
 
-    fn apply(&mut self, command: &Command<'_>) -> Result<Response, Refusal> {
+    fn apply(
+        &mut self,
+        command: &Command<'_>,
+        deadline: Deadline<'_>,
+    ) -> Result<Response, Refusal> {
+        if !self.deadlines.is_empty() {
+            command.keys(&mut |key| self.remove_if_over(key));
+        }
         if self.is_full() && command.may_grow() {
             return Err(Refusal::MapFull);
         }
@@ -135,7 +175,14 @@ impl Kv {
                 value,
                 when,
                 previous,
-            } => Ok(self.set(*key, *value, *when, *previous)),
+            } => {
+                let (_, response) = self.set(*key, *value, *when, *previous);
+                Ok(response)
+            }
+            Command::SetExpiring { .. }
+            | Command::Expire { .. }
+            | Command::Persist { .. }
+            | Command::DeleteIf { .. } => Ok(self.apply_ending(command, deadline)),
             Command::Delete { keys } => {
                 let removed = keys.iter().filter(|key| self.remove(key.0)).count();
                 Ok(Response::Integer(removed as i64))
@@ -145,12 +192,14 @@ impl Kv {
             Command::SetMany { pairs } => {
                 for (key, value) in pairs {
                     self.insert(key.0, Value::new(value.0));
+                    self.clear_deadline(key.0);
                 }
                 Ok(Response::Done)
             }
             Command::Clear => {
                 self.bytes = 0;
                 reap(Garbage::Map(std::mem::take(&mut self.map)));
+                std::mem::take(&mut self.deadlines).free();
                 Ok(Response::Done)
             }
             Command::CompareAndSwap { key, expected, new } => {
@@ -171,7 +220,14 @@ impl Kv {
         }
     }
 
-    fn set(&mut self, key: Blob<'_>, value: Blob<'_>, when: When, previous: bool) -> Response {
+    /// Whether it was written, and the answer. What is written has no deadline.
+    fn set(
+        &mut self,
+        key: Blob<'_>,
+        value: Blob<'_>,
+        when: When,
+        previous: bool,
+    ) -> (bool, Response) {
         let before = self.value(key.0).cloned();
         let write = match when {
             When::Always => true,
@@ -180,18 +236,21 @@ impl Kv {
         };
         if write {
             self.insert(key.0, Value::new(value.0));
+            self.clear_deadline(key.0);
         }
-        match before {
+        let response = match before {
             Some(before) if previous => Response::Value(before),
             None if previous => Response::Absent,
             _ if write => Response::Done,
             _ => Response::Absent,
-        }
+        };
+        (write, response)
     }
 
     fn remove(&mut self, key: &[u8]) -> bool {
         let before = self.map.remove(key);
         let removed = before.is_some();
+        self.clear_deadline(key);
         if let Some(before) = before {
             self.bytes -= (key.len() + before.len()) as u64 + ENTRY_BYTES;
             self.discard(before);

@@ -6,13 +6,12 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use synod_replica::paxos;
 #[cfg(feature = "raft")]
 use synod_replica::raft;
-use synod_replica::{Birth, Configured, GroupId, Node, NodeId, OpenGroupError};
+use synod_replica::{Birth, GroupId, Node, NodeId, OpenGroupError};
 use synod_transport::ClusterId;
 
 use crate::{
     group::Replicated,
     limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX},
-    machine::Kv,
 };
 
 /// What the nodes of a cluster agree by.
@@ -283,16 +282,11 @@ impl Configuration {
     pub(crate) async fn open(self, node: &Node) -> Result<Replicated, OpenGroupError> {
         match self {
             #[cfg(feature = "raft")]
-            Self::Raft(config) => open(node, config).await,
+            Self::Raft(config) => Replicated::open(node, ALL_KEYS, config).await,
             #[cfg(feature = "paxos")]
-            Self::Paxos(config) => open(node, config).await,
+            Self::Paxos(config) => Replicated::open(node, ALL_KEYS, config).await,
         }
     }
-}
-
-async fn open(node: &Node, config: impl Configured) -> Result<Replicated, OpenGroupError> {
-    let group = node.open(ALL_KEYS, config, Kv::default()).await?;
-    Ok(Replicated::new(group))
 }
 
 impl fmt::Display for Protocol {

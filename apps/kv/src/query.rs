@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
+use synod_replica::LogTime;
 
 use crate::{
     answer::{Answer, settings},
-    machine::Kv,
+    machine::{Kv, Left},
     value::Value,
 };
 
@@ -22,6 +23,13 @@ pub enum Query {
     Len(Bytes),
     /// `DBSIZE`
     Count,
+    /// `TTL key`, `PTTL key`
+    Left {
+        /// Whose.
+        key: Bytes,
+        /// In milliseconds, and not in seconds.
+        millis: bool,
+    },
     /// `CONFIG GET parameter [parameter ...]`, of what the map itself holds.
     Config(Vec<Bytes>),
 }
@@ -30,6 +38,12 @@ impl Query {
     /// Answers from the map. Values are shared with it, not copied.
     #[must_use]
     pub fn answer(&self, kv: &Kv) -> Answer {
+        self.answer_at(kv, kv.now())
+    }
+
+    /// The same, and where it matters how late it is, it is `time` or later.
+    #[must_use]
+    pub fn answer_at(&self, kv: &Kv, time: LogTime) -> Answer {
         let get = |key: &Bytes| kv.value(key).cloned();
         let number = |number: usize| Answer::Frame(BytesFrame::Integer(number as i64));
         match self {
@@ -51,6 +65,16 @@ impl Query {
             Self::Exists(keys) => number(keys.iter().filter(|key| kv.value(key).is_some()).count()),
             Self::Len(key) => number(kv.value(key).map_or(0, Value::len)),
             Self::Count => number(kv.len()),
+            Self::Left { key, millis } => {
+                let left = match kv.left(key, time) {
+                    Left::Absent => -2,
+                    Left::Forever => -1,
+                    Left::For(left) if *millis => left.as_millis() as i64,
+                    // To the nearest, as in Redis.
+                    Left::For(left) => ((left.as_millis() + 500) / 1_000) as i64,
+                };
+                Answer::Frame(BytesFrame::Integer(left))
+            }
             Self::Config(names) => settings(names, Some(kv.limits())),
         }
     }

@@ -6,20 +6,23 @@ use bytes::Bytes;
 
 use crate::{
     answer::Resp,
-    command::{Blob, Command, When},
+    command::{Blob, Command},
+    entry::Entry,
+    expire::{self, MILLISECOND, SECOND},
     handshake,
     machine::integer,
     query::Query,
     response::Refusal,
+    session,
 };
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Goes through the log: an encoded [`Command`].
-    Write(Bytes),
+    /// Goes through the log.
+    Write(Entry),
     /// The same, and the answer is the value before, however long that is.
-    Swap(Bytes),
+    Swap(Entry),
     /// Looks at the machine.
     Read(Query),
     /// Is answered by this connection alone.
@@ -101,6 +104,18 @@ pub enum RequestError {
     /// An argument that should be a number.
     #[error("value is not an integer or out of range")]
     NotAnInteger,
+    /// A time that is over before it begins, or beyond all bounds.
+    #[error("invalid expire time in '{0}' command")]
+    ExpireTime(&'static str),
+    /// An option of `EXPIRE` that does not exist.
+    #[error("Unsupported option {0}")]
+    UnknownOption(String),
+    /// Options of `EXPIRE` that exclude one another.
+    #[error("{0} options at the same time are not compatible")]
+    Options(&'static str),
+    /// What changes nothing has no name: it may be asked again as it is.
+    #[error("only a write has a place in a session")]
+    NoWrite,
     /// The one number that cannot be negated.
     #[error("decrement would overflow")]
     Overflow,
@@ -192,7 +207,7 @@ pub fn command_count() -> usize {
     TABLE.len()
 }
 
-struct Entry {
+struct Row {
     name: &'static str,
     /// Behind the name.
     args_min: usize,
@@ -205,8 +220,8 @@ const fn entry(
     args_min: usize,
     args_max: usize,
     parse: fn(&[Bytes]) -> Result<Request, RequestError>,
-) -> Entry {
-    Entry {
+) -> Row {
+    Row {
         name,
         args_min,
         args_max,
@@ -215,15 +230,16 @@ const fn entry(
 }
 
 /// The busiest first: the table is searched from the front.
-static TABLE: &[Entry] = &[
+static TABLE: &[Row] = &[
     entry("get", 1, 1, |args| {
         Ok(Request::Read(Query::Get(args[0].clone())))
     }),
-    entry("set", 2, MANY, set),
+    entry("set", 2, MANY, expire::set),
     entry("cas", 3, 3, |args| {
         let [key, expected, new] = [0, 1, 2].map(|at| Blob(&args[at]));
         write(&Command::CompareAndSwap { key, expected, new })
     }),
+    entry("session", 1, MANY, session::session),
     entry("append", 2, 2, |args| {
         write(&Command::Append {
             key: Blob(&args[0]),
@@ -262,6 +278,26 @@ static TABLE: &[Entry] = &[
             keys: args.iter().map(|key| Blob(key)).collect(),
         })
     }),
+    entry("delex", 1, 3, expire::delete_if),
+    entry("setex", 3, 3, |args| {
+        expire::set_within("setex", args, SECOND)
+    }),
+    entry("psetex", 3, 3, |args| {
+        expire::set_within("psetex", args, MILLISECOND)
+    }),
+    entry("expire", 2, MANY, |args| {
+        expire::expire("expire", args, SECOND)
+    }),
+    entry("pexpire", 2, MANY, |args| {
+        expire::expire("pexpire", args, MILLISECOND)
+    }),
+    entry("ttl", 1, 1, |args| expire::left(args, false)),
+    entry("pttl", 1, 1, |args| expire::left(args, true)),
+    entry("persist", 1, 1, |args| {
+        write(&Command::Persist {
+            key: Blob(&args[0]),
+        })
+    }),
     entry("exists", 1, MANY, |args| {
         Ok(Request::Read(Query::Exists(args.to_vec())))
     }),
@@ -296,31 +332,6 @@ static TABLE: &[Entry] = &[
 ];
 
 const MANY: usize = usize::MAX;
-
-fn set(args: &[Bytes]) -> Result<Request, RequestError> {
-    let (mut when, mut previous) = (When::Always, false);
-    for option in &args[2..] {
-        if is(option, "nx") && when != When::Present {
-            when = When::Absent;
-        } else if is(option, "xx") && when != When::Absent {
-            when = When::Present;
-        } else if is(option, "get") {
-            previous = true;
-        } else {
-            return Err(RequestError::Syntax);
-        }
-    }
-    let set = write(&Command::Set {
-        key: Blob(&args[0]),
-        value: Blob(&args[1]),
-        when,
-        previous,
-    });
-    match set? {
-        Request::Write(command) if previous => Ok(Request::Swap(command)),
-        set => Ok(set),
-    }
-}
 
 fn set_many(args: &[Bytes]) -> Result<Request, RequestError> {
     let (pairs, rest) = args.as_chunks::<2>();
@@ -405,9 +416,9 @@ pub(crate) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
 }
 
-fn write(command: &Command<'_>) -> Result<Request, RequestError> {
+pub(crate) fn write(command: &Command<'_>) -> Result<Request, RequestError> {
     command.check()?;
-    Ok(Request::Write(command.encode()))
+    Ok(Request::Write(Entry::new(command)))
 }
 
 pub(crate) fn local(local: Local) -> Result<Request, RequestError> {

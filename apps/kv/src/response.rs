@@ -1,5 +1,7 @@
 //! What a command answers, and why one changes nothing.
 
+use synod_replica::SessionRefusal;
+
 use crate::{
     capacity::{KEY_BYTES_MAX, VALUE_BYTES_MAX},
     value::Value,
@@ -40,6 +42,9 @@ pub enum Refusal {
     /// The map has reached one of its [`MapLimits`](crate::MapLimits).
     #[error("command not allowed when the map has reached 'maxmemory' or 'maxkeys'")]
     MapFull,
+    /// The session refuses it.
+    #[error(transparent)]
+    Session(#[from] SessionRefusal),
     /// The bytes are no command: written by another version, or by no version.
     #[error("the log entry holds no command that this version knows")]
     Malformed,
@@ -51,6 +56,9 @@ impl Refusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::MapFull => "OOM",
+            Self::Session(SessionRefusal::Expired) => "NOSESSION",
+            Self::Session(SessionRefusal::ReplyGone) => "NOREPLY",
+            Self::Session(SessionRefusal::Behind) => "BEHIND",
             _ => "ERR",
         }
     }

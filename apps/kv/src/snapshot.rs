@@ -1,9 +1,11 @@
 //! The map as a stream of bytes: what a snapshot file's body holds.
 //!
 //! ```text
-//! "SYKV"  version u32  most keys u64  most bytes u64  keys u64
-//!         | key length u32, key, value length u32, value | ... | "VKYS"
-//!           repeated for each key, in their order                     integers little endian
+//! "SYKV"  version u32  most keys u64  most bytes u64  now u64  keys u64  keys with a deadline u64
+//!         | key length u32, key, value length u32, value | ...
+//!           repeated for each key, in their order
+//!         | key length u32, key, deadline u64            | ... | "VKYS"
+//!           repeated for each with a deadline                         integers little endian
 //! ```
 //!
 //! The file around it (crate `synod_wal`) has its own checksum, so damage is found there. This
@@ -11,6 +13,8 @@
 //! length against the machine's limits before it allocates, and never panics.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
+
+use synod_replica::LogTime;
 
 use crate::{
     capacity::{KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX},
@@ -30,14 +34,21 @@ pub fn write(kv: &Kv, to: &mut dyn Write) -> io::Result<()> {
         keys_max,
         bytes_max,
     } = kv.limits();
-    for number in [keys_max, bytes_max, kv.len() as u64] {
+    let (now, deadlines) = (kv.now().0, kv.deadlines());
+    let (keys, ending) = (kv.len() as u64, deadlines.len() as u64);
+    for number in [keys_max, bytes_max, now, keys, ending] {
         to.write_all(&number.to_le_bytes())?;
     }
-    for (key, value) in kv.iter() {
+    for (key, value) in kv.entries() {
         to.write_all(&(key.len() as u32).to_le_bytes())?;
         to.write_all(key)?;
         to.write_all(&(value.len() as u32).to_le_bytes())?;
         value.pieces().try_for_each(|piece| to.write_all(piece))?;
+    }
+    for (key, at) in deadlines.iter() {
+        to.write_all(&(key.len() as u32).to_le_bytes())?;
+        to.write_all(key)?;
+        to.write_all(&at.0.to_le_bytes())?;
     }
     to.write_all(&CLOSING)?;
     to.flush()
@@ -61,8 +72,9 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
         keys_max: number()?,
         bytes_max: number()?,
     };
-    let keys = number()?;
-    let mut kv = Kv::with_limits(limits);
+    let now = LogTime(number()?);
+    let (keys, ending) = (number()?, number()?);
+    let mut kv = Kv::with_limits(limits, now);
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for _ in 0..keys {
         part(&mut from, KEY_BYTES_MAX, &mut key)?;
@@ -71,6 +83,18 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
     }
     if kv.len() as u64 != keys {
         return Err(invalid("a key-value snapshot with a key that comes twice"));
+    }
+    for _ in 0..ending {
+        part(&mut from, KEY_BYTES_MAX, &mut key)?;
+        let at = LogTime(u64::from_le_bytes(array(&mut from)?));
+        if !kv.set_deadline_of(&key, at) {
+            return Err(invalid("a key-value snapshot with a deadline of no key"));
+        }
+    }
+    if kv.deadlines().len() as u64 != ending {
+        return Err(invalid(
+            "a key-value snapshot with a deadline that comes twice",
+        ));
     }
     // Unlike `fill_buf`, `bytes` goes on when a read is interrupted.
     if array(&mut from)? != CLOSING || from.bytes().next().transpose()?.is_some() {
@@ -107,8 +131,8 @@ fn invalid(what: &'static str) -> io::Error {
 
 const OPENING: [u8; 4] = *b"SYKV";
 const CLOSING: [u8; 4] = *b"VKYS";
-/// Zero: unstable until the first release.
-const VERSION: u32 = 0;
+/// Unstable until the first release.
+const VERSION: u32 = 1;
 const BUFFER_BYTES: usize = 64 * 1_024;
 
 #[cfg(test)]
@@ -130,22 +154,29 @@ mod tests {
             keys_max: 7,
             bytes_max: 0x0102_0304,
         };
-        let mut kv = Kv::with_limits(limits);
+        let mut kv = Kv::with_limits(limits, LogTime(5));
         kv.insert(b"b", Value::new(b"two"));
         kv.insert(b"a", Value::new(b""));
+        assert!(kv.set_deadline_of(b"b", LogTime(9)) && !kv.set_deadline_of(b"c", LogTime(9)));
         let mut bytes = Vec::new();
         write(&kv, &mut bytes).unwrap();
-        let expected = b"SYKV\0\0\0\0\x07\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0\x02\0\0\0\0\0\0\0\
-            \x01\0\0\0a\0\0\0\0\x01\0\0\0b\x03\0\0\0twoVKYS";
+        let expected = b"SYKV\x01\0\0\0\x07\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0\
+            \x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
+            \x01\0\0\0a\0\0\0\0\x01\0\0\0b\x03\0\0\0two\
+            \x01\0\0\0b\x09\0\0\0\0\0\0\0VKYS";
         assert_eq!(
             bytes.escape_ascii().to_string(),
             expected.escape_ascii().to_string()
         );
         let again = read(&mut &bytes[..]).unwrap();
         assert_eq!(
-            (again.len(), again.limits(), again.bytes()),
-            (2, limits, kv.bytes())
+            (again.len(), again.limits(), again.bytes(), again.now()),
+            (2, limits, kv.bytes(), LogTime(5))
         );
+        assert_eq!(again.deadlines().get(b"b"), Some(LogTime(9)));
+        // The format before it knew deadlines.
+        bytes[4] = 0;
+        assert!(read(&mut &bytes[..]).is_err());
     }
 
     #[test]
@@ -162,10 +193,10 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_it_is_allocated() {
         let mut bytes = sample();
-        bytes[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
+        bytes[48..52].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = read(&mut &bytes[..]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        bytes[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
+        bytes[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(read(&mut &bytes[..]).is_err());
     }
 }

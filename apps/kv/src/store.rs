@@ -2,24 +2,31 @@
 
 use std::{
     future::{self, Future},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use synod_replica::Reason;
+use synod_replica::{
+    Applying, LogTime, Reason, Sessions, StateMachine, Timed, Timekeeper, timed::tick,
+};
 
-use crate::{machine::Kv, response::Response};
+use crate::{
+    entry::{Entry, Machine, response},
+    machine::Kv,
+    response::Response,
+};
 
 /// A store that takes writes in order and answers linearizable reads.
 ///
 /// A clone is another handle to the same store.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// Proposes an encoded [`Command`](crate::Command). Writes take effect in the order of the
+    /// Proposes an entry. Writes take effect in the order of the
     /// calls of one handle, not of the first polls of what they return, so a caller may start many
     /// and wait for them later.
     fn write(
         &self,
-        command: Bytes,
+        entry: Entry,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static;
 
     /// Looks at the map at one moment, at which it holds every write that was answered before the
@@ -28,6 +35,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static;
+
+    /// How late it is, as far as this node can tell: for what is shown of deadlines, and no more.
+    fn time(&self) -> LogTime {
+        LogTime::default()
+    }
 
     /// What `INFO` tells of the replication.
     fn consensus(&self) -> Consensus;
@@ -113,21 +125,63 @@ pub struct Peer {
     pub is_connected: bool,
 }
 
-/// One machine in memory: for tests of the server, and for measuring it without replication.
-#[derive(Clone, Debug, Default)]
-pub struct Local(Arc<Mutex<Kv>>);
+/// One machine in memory: for tests of the server, and for measuring it without replication. Time stands still
+/// until it is [told](Self::pass).
+#[derive(Clone, Debug)]
+pub struct Local(Arc<Mutex<(Machine, Timekeeper, Duration)>>);
+
+impl Local {
+    /// So much time passes.
+    pub fn pass(&self, time: Duration) {
+        let mut local = self.lock();
+        let until = local.2 + time;
+        while local.2 < until {
+            let (machine, keeper, now) = &mut *local;
+            // As the leader of a group would, so that what passes is measured.
+            *now = keeper.next_tick().unwrap_or(until).clamp(*now, until);
+            keeper.ticked(*now);
+            apply(machine, keeper, *now, tick(keeper.stamp(*now)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Machine, Timekeeper, Duration)> {
+        // A panic while the lock is held leaves the map as it was or as it should be.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        let machine = Timed::new(Sessions::new(Kv::default()));
+        let parts = (machine, Timekeeper::default(), Duration::ZERO);
+        Self(Arc::new(Mutex::new(parts)))
+    }
+}
+
+fn apply(
+    machine: &mut Machine,
+    keeper: &mut Timekeeper,
+    now: Duration,
+    command: Bytes,
+) -> Response {
+    let at = Applying {
+        index: 0,
+        offset: 0,
+    };
+    let reply = machine.apply(at, command);
+    keeper.observe(&machine.watch().borrow(), now);
+    response(reply)
+}
 
 impl Store for Local {
     fn write(
         &self,
-        command: Bytes,
+        entry: Entry,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
-        // A panic while the lock is held leaves the map as it was or as it should be.
-        let response = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .execute(&command);
+        let mut local = self.lock();
+        let (machine, keeper, now) = &mut *local;
+        let stamp = entry.counts_time().then(|| keeper.stamp(*now));
+        let response = apply(machine, keeper, *now, entry.into_bytes(stamp));
         future::ready(Ok(response))
     }
 
@@ -135,9 +189,12 @@ impl Store for Local {
         &self,
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
-        future::ready(Ok(with(
-            &self.0.lock().unwrap_or_else(PoisonError::into_inner),
-        )))
+        future::ready(Ok(with(self.lock().0.machine().machine())))
+    }
+
+    fn time(&self) -> LogTime {
+        let (_, keeper, now) = &*self.lock();
+        keeper.estimate(*now)
     }
 
     fn consensus(&self) -> Consensus {

@@ -11,11 +11,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Access, Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits,
-    Store, info_field,
+    Access, Client, Consensus, Entry, Failure, Kv, Local, RequestLimits, Response, Server,
+    ServerLimits, Store, info_field,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -599,7 +598,7 @@ async fn a_password_without_need_is_a_mistake() {
 struct Endless;
 
 impl Store for Endless {
-    fn write(&self, _: Bytes) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+    fn write(&self, _: Entry) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
         pending()
     }
 

@@ -7,21 +7,22 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use synod_kv::{Blob, CertsOptions, Command, Kv, When, certs};
+use synod_kv::{Blob, CertsOptions, Command, Entry, Expiry, Kv, Machine, Unless, When, certs};
 use synod_replica::{
-    NodeId,
+    NodeId, Sequence, SessionId, SessionName, Sessions, Timed,
     conformance::{self, Network, NetworkLimits, Unsupported},
+    timed,
 };
 use synod_transport::{ClusterId, DiskId, Hello, LaneLimits, Security, Tcp, TcpConfig, TlsConfig};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-#[test]
-fn the_map_conforms() {
+/// Commands without a time.
+fn lasting() -> Vec<Entry> {
     let set = |key: &'static str, value: &'static str, when, previous| Command::Set {
         key: Blob(key.as_bytes()),
         value: Blob(value.as_bytes()),
@@ -64,15 +65,60 @@ fn the_map_conforms() {
         },
         Command::Clear,
     ];
-    let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
-    let view = |kv: &Kv| {
+    commands.iter().map(Entry::new).collect()
+}
+
+#[test]
+fn the_map_conforms() {
+    let entries = lasting();
+    let blob = |text: &'static str| Blob(text.as_bytes());
+    let ending = [
+        Command::SetExpiring {
+            key: blob("a"),
+            value: blob("1"),
+            when: When::Always,
+            previous: false,
+            expiry: Expiry::Within { millis: 1_000 },
+        },
+        Command::Expire {
+            key: blob("y"),
+            millis: 1,
+            unless: Unless::Never,
+        },
+    ];
+    let stamp = |anchor, millis| timed::Stamp {
+        anchor,
+        elapsed: Duration::from_millis(millis),
+    };
+    let name = |sequence| SessionName {
+        session: SessionId(1),
+        sequence: Sequence(sequence),
+    };
+    let named = |at: usize| entries[at].named(name(at as u64)).unwrap();
+    let plain = entries
+        .iter()
+        .cloned()
+        .chain([Entry::open(), named(2), named(6)]);
+    let commands: Vec<Bytes> = plain
+        .map(|entry| entry.into_bytes(None))
+        .chain(
+            ending
+                .iter()
+                .map(|command| Entry::new(command).into_bytes(Some(stamp(0, 50)))),
+        )
+        .chain([timed::tick(stamp(0, 300)), timed::tick(stamp(1, 1_000))])
+        .collect();
+    let view = |machine: &Machine| {
+        let kv = machine.machine().machine();
         let entries: Vec<(Vec<u8>, Bytes)> = kv
             .iter()
             .map(|(key, value)| (key.to_vec(), value.to_bytes()))
             .collect();
-        (entries, kv.bytes(), kv.limits())
+        let sessions = machine.machine().len();
+        (entries, kv.bytes(), kv.limits(), sessions, kv.now())
     };
-    let report = conformance::state_machine(Kv::default, view, &commands);
+    let report =
+        conformance::state_machine(|| Timed::new(Sessions::new(Kv::default())), view, &commands);
     assert_eq!(report.skipped, [], "the suite could try everything");
 }
 

@@ -125,6 +125,7 @@ async fn runs(arguments: &[&str], blows: usize) -> String {
     );
     let summary: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(summary["lost"], 0);
+    assert_eq!(summary["unknown"], 0, "{text}");
     assert_eq!(summary["linearizable"], true);
     assert!(summary["acknowledged"].as_u64().unwrap() > 100, "{summary}");
     assert_eq!(

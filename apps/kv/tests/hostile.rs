@@ -17,8 +17,8 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Blob, Client, Command, Consensus, Failure, Framer, Kv, LIST_MAX, RequestLimits, Response,
-    Server, ServerLimits, Store, info_field, parse, read_snapshot, write_snapshot,
+    Blob, Client, Command, Consensus, Entry, Failure, Framer, Kv, LIST_MAX, RequestLimits,
+    Response, Server, ServerLimits, Store, info_field, parse, read_snapshot, write_snapshot,
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -314,7 +314,7 @@ impl Endless {
 }
 
 impl Store for Endless {
-    fn write(&self, _: Bytes) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+    fn write(&self, _: Entry) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
         pending()
     }
 

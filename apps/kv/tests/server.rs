@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod conversation;
+
 use std::{
     future::Future,
     net::SocketAddr,
@@ -10,148 +12,19 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits, Store,
-    info_field,
+    Client, Consensus, Entry, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits,
+    Store, info_field,
 };
-use synod_replica::Reason;
+use synod_replica::{Reason, timed::SLACK};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
     time::timeout,
 };
-
-/// Request, answer; the same texts that a Redis gives where it knows the command.
-const CONVERSATION: &[(&str, &str)] = &[
-    ("PING", "+PONG"),
-    ("ping hello", "hello"),
-    (
-        "PING a b",
-        "-ERR wrong number of arguments for 'ping' command",
-    ),
-    ("ECHO hello", "hello"),
-    ("GET k", "(nil)"),
-    ("SET k v", "+OK"),
-    ("GET k", "v"),
-    ("set k w NX", "(nil)"),
-    ("SET k w XX", "+OK"),
-    ("SET k x GET", "w"),
-    ("SET k y nx get", "x"),
-    ("SET new y NX GET", "(nil)"),
-    ("GET new", "y"),
-    ("SET k v NX XX", "-ERR syntax error"),
-    ("SET k v EX 10", "-ERR syntax error"),
-    ("SET k", "-ERR wrong number of arguments for 'set' command"),
-    ("APPEND k z", ":2"),
-    ("STRLEN k", ":2"),
-    ("STRLEN absent", ":0"),
-    ("INCR n", ":1"),
-    ("INCRBY n 41", ":42"),
-    ("DECR n", ":41"),
-    ("DECRBY n 1", ":40"),
-    (
-        "DECRBY n -9223372036854775808",
-        "-ERR decrement would overflow",
-    ),
-    (
-        "INCRBY n 1.5",
-        "-ERR value is not an integer or out of range",
-    ),
-    ("INCR k", "-ERR value is not an integer or out of range"),
-    ("SET n 9223372036854775807", "+OK"),
-    ("INCR n", "-ERR increment or decrement would overflow"),
-    ("CAS k xz won", ":1"),
-    ("CAS k xz lost", ":0"),
-    ("CAS absent a b", ":0"),
-    ("EXISTS absent", ":0"),
-    (
-        "CAS k won",
-        "-ERR wrong number of arguments for 'cas' command",
-    ),
-    ("MSET a 1 b 2", "+OK"),
-    (
-        "MSET a 1 b",
-        "-ERR wrong number of arguments for 'mset' command",
-    ),
-    ("MGET a absent b", "[1, (nil), 2]"),
-    ("EXISTS a b a absent", ":3"),
-    ("DEL a a absent", ":1"),
-    ("DBSIZE", ":4"),
-    ("FLUSHALL sometimes", "-ERR syntax error"),
-    ("FLUSHALL", "+OK"),
-    ("DBSIZE", ":0"),
-    ("COMMAND", "[]"),
-    ("COMMAND DOCS", "[]"),
-    ("COMMAND COUNT", ":26"),
-    ("CONFIG GET save", "[save, ]"),
-    ("CONFIG GET appendonly", "[appendonly, yes]"),
-    ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),
-    ("CONFIG SET maxmemory 1000 maxkeys 2", "+OK"),
-    (
-        "CONFIG GET maxkeys maxmemory save",
-        "[save, , maxmemory, 1000, maxkeys, 2]",
-    ),
-    ("MSET a 1 b 2", "+OK"),
-    (
-        "SET a 2",
-        "-OOM command not allowed when the map has reached 'maxmemory' or 'maxkeys'",
-    ),
-    ("DEL a", ":1"),
-    ("SET a 2", "+OK"),
-    ("CONFIG SET maxkeys 9", "+OK"),
-    ("FLUSHALL", "+OK"),
-    (
-        "CONFIG SET maxkeys 0",
-        "-ERR value is not an integer or out of range",
-    ),
-    (
-        "CONFIG SET maxkeys",
-        "-ERR Unknown option or number of arguments for CONFIG SET - 'maxkeys'",
-    ),
-    (
-        "CONFIG GET",
-        "-ERR wrong number of arguments for 'config|get' command",
-    ),
-    (
-        "CONFIG SET save x",
-        "-ERR Unknown option or number of arguments for CONFIG SET - 'save'",
-    ),
-    (
-        "CONFIG REWRITE",
-        "-ERR unknown subcommand 'REWRITE'. Try CONFIG HELP.",
-    ),
-    ("CLIENT GETNAME", "(nil)"),
-    ("CLIENT SETNAME me", "+OK"),
-    ("CLIENT GETNAME", "me"),
-    ("CLIENT SETINFO lib-name x", "+OK"),
-    (
-        "CLIENT KILL x",
-        "-ERR unknown subcommand 'KILL'. Try CLIENT HELP.",
-    ),
-    ("CLIENT REPLY ON", "+OK"),
-    ("SELECT 0", "+OK"),
-    ("HELLO 4", "-NOPROTO unsupported protocol version"),
-    (
-        "HELLO x",
-        "-ERR Protocol version is not an integer or out of range",
-    ),
-    ("HELLO 3 y", "-ERR Syntax error in HELLO option 'y'"),
-    ("HELLO 3 AUTH default secret", NO_AUTH),
-    ("AUTH secret", NO_AUTH),
-    ("AUTH default secret", NO_AUTH),
-    ("CLIENT GETNAME", "me"),
-    ("RESET", "+RESET"),
-    ("CLIENT GETNAME", "(nil)"),
-    (
-        "LPUSH l 1 2",
-        "-ERR unknown command 'LPUSH', with args beginning with: 'l' '1' '2' ",
-    ),
-    ("QUIT", "+OK"),
-];
 
 const NO_AUTH: &str = "-ERR AUTH <password> called without any password configured for the default user. \
     Are you sure your configuration is correct?";
@@ -160,7 +33,7 @@ const NO_AUTH: &str = "-ERR AUTH <password> called without any password configur
 async fn every_command_answers_as_a_redis_does() {
     let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
     let mut client = Client::connect(address).await.unwrap();
-    for (request, expected) in CONVERSATION {
+    for (request, expected) in conversation::CONVERSATION {
         let args: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
         let answer = client.call(&args).await.unwrap();
         assert_eq!(show(&answer), *expected, "{request}");
@@ -169,6 +42,39 @@ async fn every_command_answers_as_a_redis_does() {
         .call(&[b"PING"])
         .await
         .expect_err("closed after QUIT");
+}
+
+#[tokio::test]
+async fn keys_and_sessions_end_when_their_time_has_passed() {
+    let store = Local::default();
+    let (address, _stop) = serve(store.clone(), ServerLimits::default()).await;
+    let mut client = Client::connect(address).await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    for (passes, request, expected) in [
+        (Duration::ZERO, "SET k v PX 1000", "+OK"),
+        (Duration::ZERO, "SESSION NEW", ":1"),
+        (Duration::ZERO, "SESSION 1 1 INCR n", ":1"),
+        (Duration::from_millis(400), "PTTL k", ":600"),
+        (Duration::ZERO, "SET lasting v", "+OK"),
+        (Duration::from_millis(599), "GET k", "v"),
+        // It may be there for a moment longer.
+        (Duration::from_millis(1) + SLACK, "GET k", "(nil)"),
+        (Duration::ZERO, "DBSIZE", ":2"),
+        (Duration::ZERO, "SET k v XX", "(nil)"),
+        (hour / 2, "SESSION 1 1 INCR n", ":1"),
+        (hour - Duration::from_secs(1), "SESSION 1 1 INCR n", ":1"),
+        (
+            hour + SLACK,
+            "SESSION 1 1 INCR n",
+            "-NOSESSION the session is unknown or expired: nothing takes effect under it any more",
+        ),
+        (Duration::ZERO, "MGET n lasting", "[1, v]"),
+    ] {
+        store.pass(passes);
+        let args: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let answer = client.call(&args).await.unwrap();
+        assert_eq!(show(&answer), expected, "{request}");
+    }
 }
 
 #[tokio::test]
@@ -678,8 +584,12 @@ impl Watched {
 impl Store for Watched {
     fn write(
         &self,
-        command: Bytes,
+        entry: Entry,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        let command = entry
+            .command()
+            .expect("the tests open no sessions")
+            .encode();
         let response = self.kv.lock().unwrap().execute(&command);
         let ended = self.call("write");
         async move { ended.await.map(|()| response) }

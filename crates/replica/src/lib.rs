@@ -84,10 +84,17 @@
 //!   machine.
 //! - `sim`: the module `sim`, which runs whole nodes in a simulated world.
 //!
+//! # Decorators of machines
+//!
+//! They go around any machine and into each other, and are the same for every protocol:
+//!
+//! - [`Sessions`]: a client that asks again gets the first answer, and its command takes effect once.
+//! - [`Timed`]: a time that all replicas agree on, by which things expire.
+//! - [`Fenced`]: the commands of a leader that is gone take no effect.
+//!
 //! # Left out
 //!
-//! Client sessions that make a client's own retries
-//! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
+//! Applying commands on a separate thread.
 
 pub mod body;
 pub mod embed;
@@ -102,6 +109,7 @@ pub mod conformance;
 mod drive;
 mod engine;
 mod events;
+pub mod fenced;
 mod frame;
 mod group;
 mod handover;
@@ -117,15 +125,19 @@ mod misfit;
 mod node;
 mod peers;
 mod protocol;
+pub mod sessions;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod status;
 mod task;
 mod time;
+pub mod timed;
+mod varint;
 
 pub use birth::Birth;
 pub use closed::{Cause, Closed};
 pub use engine::{Bounds, Consistency};
+pub use fenced::{Ended, Fenced, FencedCommand, FencedReply, Reign, ReignId};
 pub use group::{Answer, Group};
 pub use handover::TransferError;
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
@@ -139,7 +151,12 @@ pub use members::{Change, ChangeEnd, ChangeError, ChangePhase, ChangeStatus, Mem
 pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};
+pub use sessions::{
+    Heard, Next, Sequence, SessionClient, SessionCommand, SessionId, SessionLimits, SessionMachine,
+    SessionName, SessionRefusal, SessionReply, Sessions,
+};
 pub use status::{Peer, Status, StatusWatch};
+pub use timed::{LogTime, LoggedTime, Timed, TimedCommand, TimedMachine, TimedReply, Timekeeper};
 
 pub use bytes::Bytes;
 #[cfg(feature = "paxos")]

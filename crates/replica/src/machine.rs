@@ -170,3 +170,119 @@ pub trait Ticket<S: StateMachine>: Send + 'static {
     /// The request ended without a response.
     fn failed(self, failure: Failure);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fenced::{Ended, FencedReply, ReignId};
+    use crate::sessions::{Next, SessionRefusal};
+
+    /// Whether a table of `docs/answers.md` has a row for it.
+    fn has_row(cells: &[&str]) -> bool {
+        let mut rows = include_str!("../../../docs/answers.md").lines();
+        rows.any(|row| {
+            let row: Vec<_> = row.split('|').map(str::trim).collect();
+            row.get(1..=cells.len()) == Some(cells)
+        })
+    }
+
+    fn name(of: impl fmt::Debug) -> String {
+        let name = format!("{of:?}");
+        let end = name.find([' ', '(', '{']).unwrap_or(name.len());
+        format!("`{}`", &name[..end])
+    }
+
+    /// The one before it; all of them in a row, so that none is forgotten when one is added.
+    fn before(reason: Reason) -> Option<Reason> {
+        Some(match reason {
+            Reason::NotLeader => return None,
+            Reason::Busy => Reason::NotLeader,
+            Reason::TooLarge => Reason::Busy,
+            Reason::Expired => Reason::TooLarge,
+            Reason::Full => Reason::Expired,
+            Reason::Poisoned => Reason::Full,
+            Reason::Machine => Reason::Poisoned,
+            Reason::Diverged => Reason::Machine,
+            Reason::Transport => Reason::Diverged,
+            Reason::Panicked => Reason::Transport,
+            Reason::Shutdown => Reason::Panicked,
+            Reason::Overtaken => Reason::Shutdown,
+            Reason::NameUsed => Reason::Overtaken,
+        })
+    }
+
+    #[test]
+    fn the_table_of_answers_names_every_reason_in_its_words() {
+        let reasons: Vec<_> =
+            std::iter::successors(Some(Reason::NameUsed), |reason| before(*reason)).collect();
+        assert_eq!(reasons.len(), 13);
+        for reason in reasons {
+            let cells = [&*name(reason), &*reason.to_string()];
+            assert!(has_row(&cells), "no row for {cells:?}");
+        }
+        for failure in [
+            Failure::Unknown,
+            Failure::Rejected {
+                reason: Reason::Busy,
+                leader: None,
+            },
+        ] {
+            let (cell, word) = match failure {
+                Failure::Unknown => ("`Failure::Unknown`", "`UNKNOWN`"),
+                Failure::Rejected { .. } => ("`Failure::Rejected`", "`REJECTED`"),
+            };
+            assert!(has_row(&[cell, word]), "no row for {failure:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_answers_names_every_end_of_decorated_requests() {
+        let id = ReignId(1);
+        for reply in [
+            FencedReply::TookOver(id),
+            FencedReply::Applied(()),
+            FencedReply::Deposed(id),
+            FencedReply::OutOfOrder,
+            FencedReply::Malformed,
+        ] {
+            // Whoever adds one adds it above.
+            match reply {
+                FencedReply::TookOver(_)
+                | FencedReply::Applied(())
+                | FencedReply::Deposed(_)
+                | FencedReply::OutOfOrder
+                | FencedReply::Malformed => {}
+            }
+            assert!(has_row(&[&name(reply)]), "no row for {reply:?}");
+        }
+        for refusal in [
+            SessionRefusal::Expired,
+            SessionRefusal::ReplyGone,
+            SessionRefusal::Behind,
+            SessionRefusal::Malformed,
+        ] {
+            let word = match refusal {
+                SessionRefusal::Expired => "`NOSESSION`",
+                SessionRefusal::ReplyGone => "`NOREPLY`",
+                SessionRefusal::Behind => "`BEHIND`",
+                SessionRefusal::Malformed => "`ERR`",
+            };
+            assert!(has_row(&[&name(refusal), word]), "no row for {refusal:?}");
+        }
+        let text = include_str!("../../../docs/answers.md");
+        for ended in [Ended::Deposed(id), Ended::NotApplied, Ended::Unknown] {
+            let name = name(ended).replacen('`', "`Ended::", 1);
+            assert!(text.contains(&name), "no word of {name}");
+        }
+        for next in [
+            Next::Answered,
+            Next::AskAgain,
+            Next::NotApplied,
+            Next::Applied,
+            Next::Lost,
+        ] {
+            let name = name(next).replacen('`', "`Next::", 1);
+            assert!(text.contains(&name), "no word of {name}");
+        }
+    }
+}

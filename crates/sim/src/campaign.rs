@@ -17,7 +17,7 @@ use report::Tally;
 pub use coverage::Coverage;
 pub use environment::EnvironmentError;
 pub use failure::Failure;
-pub(crate) use failure::{is_watched, leave_last_words, watch};
+pub(crate) use failure::{is_watched, keep_last_words, last_words, leave_last_words, watch};
 pub use report::Report;
 pub use trial::{Ended, Trial};
 

@@ -23,10 +23,12 @@
 //! - The page holds the run as data, and its script writes text only: whatever stands in a message
 //!   stays text.
 
+mod by_panic;
 mod change;
 mod html;
 mod json;
 mod kind;
+mod moments;
 mod news;
 mod recorder;
 mod recording;
@@ -34,6 +36,7 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
+pub use by_panic::LeftByPanic;
 pub use kind::Kind;
 pub use recorder::Recorder;
 pub use recording::{EVENTS_MAX, EventId, MessageId, OperationId};

@@ -95,6 +95,7 @@ mod atlas;
 mod explore;
 mod fingerprint;
 mod found;
+mod retrace;
 mod system;
 #[cfg(test)]
 mod tests;

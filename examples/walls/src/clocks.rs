@@ -5,9 +5,11 @@
 mod causes;
 mod network;
 mod shifting;
+mod shown;
 mod synchronisers;
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
 
 pub use causes::{Stamps, draw, stamp};
 pub use network::{Delays, EPSILON, Synchroniser, World, skew};
@@ -15,6 +17,7 @@ pub use shifting::{Shown, shift};
 pub use synchronisers::{Average, FollowFirst, Middle};
 
 use crate::report::{Page, Report};
+use crate::scene::begin_run;
 
 /// Why clocks cannot be made one, and Lamport's clock, which does without
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +32,7 @@ pub struct ClocksOptions {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &ClocksOptions) -> Report {
+pub fn run(options: &ClocksOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "Clocks: what the network does not know, no clock knows",
         "Lundelius and Lynch 1984",
@@ -37,10 +40,10 @@ pub fn run(options: &ClocksOptions) -> Report {
          u (1 - 1/n) in every run, not even if the clocks run perfectly and nothing fails. And one \
          way gets them so close.",
     );
-    two_runs(&mut page);
+    two_runs(&mut page, recorder);
     bounds(&mut page, options);
     better_networks(&mut page, options);
-    lamport(&mut page, options);
+    lamport(&mut page, options, recorder);
     page.end()
 }
 
@@ -62,13 +65,16 @@ pub fn measured(
     runs.fold(0.0, f64::max)
 }
 
-fn two_runs(page: &mut Page) {
+fn two_runs(page: &mut Page, recorder: Option<&Recorder>) {
     page.head("Two runs that nobody can tell apart");
     let delays = Delays {
         least: 1.0,
         uncertainty: 4.0,
     };
     let shown = shift(&Average, 2, delays);
+    if let Some(recorder) = recorder {
+        shown::show(recorder, &shown, delays);
+    }
     page.line("messages take 1 to 5 ms; two clocks; each sends when its own shows zero");
     for (number, world) in (1..).zip(&shown.worlds) {
         page.line(format_args!(
@@ -161,7 +167,7 @@ fn better_networks(page: &mut Page, options: &ClocksOptions) {
     );
 }
 
-fn lamport(page: &mut Page, options: &ClocksOptions) {
+fn lamport(page: &mut Page, options: &ClocksOptions, recorder: Option<&Recorder>) {
     page.head("Without it: cause and effect");
     let delays = Delays {
         least: 0.05,
@@ -169,8 +175,13 @@ fn lamport(page: &mut Page, options: &ClocksOptions) {
     };
     let mut rng = Rng::new(options.seed);
     let mut all = Stamps::default();
-    for _ in 0..50 {
-        let stamps = stamp(5, delays, 200, &mut rng);
+    begin_run(
+        recorder,
+        "Messages, stamped by the best clocks and by Lamport's",
+    );
+    for number in 0..50 {
+        let shown = recorder.filter(|_| number == 0);
+        let stamps = stamp(5, delays, 200, &mut rng, shown);
         all.messages += stamps.messages;
         all.early_by_clocks += stamps.early_by_clocks;
         all.early_by_lamport += stamps.early_by_lamport;

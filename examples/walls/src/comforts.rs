@@ -10,8 +10,11 @@ pub use naive::{Change, Naive};
 pub use one_process::{Comfort, one_process};
 pub use three_nodes::{Counted, Moved, Ordered, count, order, transfer_as_one};
 
+use synod_sim::page::Recorder;
+
 use crate::raft_service::RaftService;
 use crate::report::{Page, Report};
+use crate::scene::begin_run;
 
 /// One program in one process, then on three nodes: memory, clock and clean failure are gone
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +29,7 @@ pub struct ComfortsOptions {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &ComfortsOptions) -> Report {
+pub fn run(options: &ComfortsOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "The three lost comforts: shared memory, one clock, clean failure",
         "after Lamport 1978, Herlihy and Wing 1990, and Gray 1978",
@@ -34,9 +37,9 @@ pub fn run(options: &ComfortsOptions) -> Report {
          Of three machines none of this is true; what follows is the same program on both.",
     );
     comfort(&mut page, options);
-    memory(&mut page, options);
+    memory(&mut page, options, recorder);
     clock(&mut page, options);
-    failure(&mut page, options);
+    failure(&mut page, options, recorder);
     page.end()
 }
 
@@ -65,10 +68,18 @@ fn comfort(page: &mut Page, options: &ComfortsOptions) {
     );
 }
 
-fn memory(page: &mut Page, options: &ComfortsOptions) {
+fn memory(page: &mut Page, options: &ComfortsOptions, recorder: Option<&Recorder>) {
     page.head("Shared memory: a counter, three nodes");
-    let naive = count::<Naive>(options.seed, options.each);
-    let logged = count::<RaftService>(options.seed, options.each.min(100));
+    let naive = count::<Naive>(options.seed, options.each, None);
+    let logged = count::<RaftService>(options.seed, options.each.min(100), None);
+    if recorder.is_some() {
+        // The first rounds of the same runs.
+        let each = options.each.min(SHOWN);
+        begin_run(recorder, "A counter, each node with a memory of its own");
+        count::<Naive>(options.seed, each, recorder);
+        begin_run(recorder, "The same in one log");
+        count::<RaftService>(options.seed, each, recorder);
+    }
     for (name, it) in [
         ("each in its own memory, and tells", naive),
         ("one log (synod-raft)", logged),
@@ -120,9 +131,10 @@ fn clock(page: &mut Page, options: &ComfortsOptions) {
     );
 }
 
-fn failure(page: &mut Page, options: &ComfortsOptions) {
+fn failure(page: &mut Page, options: &ComfortsOptions, recorder: Option<&Recorder>) {
     page.head("Clean failure: a transfer, and who does it dies");
-    let halves = transfer_in_halves(options.seed, 60);
+    begin_run(recorder, "A transfer as two messages, and the teller dies");
+    let halves = transfer_in_halves(options.seed, 60, recorder);
     let whole = transfer_as_one(options.seed, 20);
     for (name, it) in [
         ("two messages to two nodes", halves),
@@ -147,3 +159,6 @@ fn failure(page: &mut Page, options: &ComfortsOptions) {
          synod-wal keeps it, synod-durable sees to it that nothing is said before.",
     );
 }
+
+/// How often each client raises the counter on a page.
+const SHOWN: u64 = 5;

@@ -6,6 +6,8 @@ mod costs;
 mod network;
 mod people;
 
+use synod_sim::page::Recorder;
+
 use crate::report::{Page, Report};
 
 /// The eight fallacies of distributed computing, each switched on in a simulated cluster
@@ -38,14 +40,14 @@ pub struct Shown {
 pub struct Fallacy {
     /// Its words.
     pub name: &'static str,
-    show: fn(u64) -> Shown,
+    show: fn(u64, Option<&Recorder>) -> Shown,
 }
 
 impl Fallacy {
     /// Switches it on, in a cluster of this seed.
     #[must_use]
-    pub fn show(&self, seed: u64) -> Shown {
-        (self.show)(seed)
+    pub fn show(&self, seed: u64, recorder: Option<&Recorder>) -> Shown {
+        (self.show)(seed, recorder)
     }
 }
 
@@ -61,13 +63,13 @@ pub const ALL: [Fallacy; 8] = [
     fallacy("The network is homogeneous", costs::homogeneous),
 ];
 
-const fn fallacy(name: &'static str, show: fn(u64) -> Shown) -> Fallacy {
+const fn fallacy(name: &'static str, show: fn(u64, Option<&Recorder>) -> Shown) -> Fallacy {
     Fallacy { name, show }
 }
 
 /// The demo.
 #[must_use]
-pub fn run(options: &FallaciesOptions) -> Report {
+pub fn run(options: &FallaciesOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "The eight fallacies of distributed computing",
         "Deutsch and others at Sun, 1994; Gosling 1997",
@@ -76,7 +78,7 @@ pub fn run(options: &FallaciesOptions) -> Report {
          painful learning experiences.\"",
     );
     for (number, fallacy) in (1..).zip(ALL) {
-        let shown = fallacy.show(options.seed);
+        let shown = fallacy.show(options.seed, recorder);
         page.head(&format!("{number}. {}", fallacy.name));
         page.paragraph(&format!("switched on: {}", shown.switched_on));
         page.paragraph(&format!("naive:       {}", shown.naive));

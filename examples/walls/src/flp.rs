@@ -14,6 +14,7 @@ mod detector;
 mod paxos;
 mod protocol;
 mod record;
+mod shown;
 mod small;
 mod story;
 mod synchrony;
@@ -99,4 +100,5 @@ fn follow<P: Protocol + Clone>(
     Ok(())
 }
 
-const STAGES_KEPT: usize = 8;
+/// Enough to be looked at.
+const STAGES_KEPT: usize = 120;

@@ -5,15 +5,18 @@
 
 mod chain;
 mod plan;
+mod shown;
 mod text;
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
 
 pub use chain::{Chain, Link, chain, risk};
 pub use plan::{Drawn, General, Handshake, Insistent, Plan, Run, View, carry_out};
 pub use text::{Account, Bill, Name, pay};
 
 use crate::report::{Page, Report};
+use crate::scene::begin_run;
 
 /// Two generals, messengers that may be caught, and the text that is not answered
 #[derive(Clone, Debug, clap::Args)]
@@ -28,7 +31,7 @@ pub struct GeneralsOptions {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &GeneralsOptions) -> Report {
+pub fn run(options: &GeneralsOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "The two generals: no last message is certain",
         "Akkoyunlu, Ekanadham, Huber 1975; Gray 1978; Halpern and Moses 1990",
@@ -37,13 +40,18 @@ pub fn run(options: &GeneralsOptions) -> Report {
          when nothing does, then in some run one attacks alone.",
     );
     page.head("A chain of runs, each alike to one general");
+    page.line("* is a message that came; what each got stands before what it does for it");
+    let handshake = Handshake {
+        messages: 4,
+        forgiven: 0,
+    };
+    if let Some(recorder) = recorder {
+        shown::show(recorder, &handshake, &chain(&handshake));
+    }
     drawn(
         &mut page,
         "a handshake of four, and all must come",
-        &Handshake {
-            messages: 4,
-            forgiven: 0,
-        },
+        &handshake,
     );
     drawn(
         &mut page,
@@ -69,7 +77,7 @@ pub fn run(options: &GeneralsOptions) -> Report {
         ),
     );
     bought(&mut page);
-    texts(&mut page, options);
+    texts(&mut page, options, recorder);
     page.end()
 }
 
@@ -83,8 +91,9 @@ pub fn breaks(chain: &Chain) -> bool {
 
 fn drawn(page: &mut Page, name: &str, plan: &impl Plan) {
     let chain = chain(plan);
+    page.line("");
     page.line(format_args!("{name}:"));
-    page.line("  arrives  Alice got  and   Bob got  and     cannot be told from the run above by");
+    page.line("  arrives  Alice         Bob            cannot be told from the run above by");
     let bits = |view: View| {
         let messages = 0..plan.messages();
         let bit = |message| {
@@ -96,7 +105,6 @@ fn drawn(page: &mut Page, name: &str, plan: &impl Plan) {
         };
         messages.map(bit).collect::<String>()
     };
-    let deed = |attacks| if attacks { "attacks" } else { "stays" };
     for (at, link) in chain.links.iter().enumerate() {
         let (alice, bob) = (link.run.alice, link.run.bob);
         let alike = match link.alike_to {
@@ -113,9 +121,9 @@ fn drawn(page: &mut Page, name: &str, plan: &impl Plan) {
             "  {:<7}  {:<4} {:<7}  {:<4} {:<7}   {alike}{here}",
             bits(link.run.delivered),
             bits(alice.0),
-            deed(alice.1),
+            shown::deed(alice.1),
             bits(bob.0),
-            deed(bob.1),
+            shown::deed(bob.1),
         ));
     }
     page.verdict(
@@ -158,7 +166,7 @@ pub fn least_risk(messages: usize, loss: f64) -> f64 {
     forgiving.fold(risk(&Insistent { messages }, loss), f64::min)
 }
 
-fn texts(page: &mut Page, options: &GeneralsOptions) {
+fn texts(page: &mut Page, options: &GeneralsOptions, recorder: Option<&Recorder>) {
     page.head("The unanswered text");
     page.paragraph(
         "\"Pay one.\" No answer. Was the text lost, or the answer? The remedy is no certainty: the text \
@@ -166,8 +174,10 @@ fn texts(page: &mut Page, options: &GeneralsOptions) {
          answers as before. A thousand texts, three in ten messages lost:",
     );
     let mut rng = Rng::new(options.seed);
-    let named = pay(1_000, 0.3, true, &mut rng);
-    let nameless = pay(1_000, 0.3, false, &mut rng);
+    begin_run(recorder, "Texts with a name, sent again until answered");
+    let named = pay(1_000, 0.3, true, &mut rng, recorder);
+    begin_run(recorder, "Texts without a name");
+    let nameless = pay(1_000, 0.3, false, &mut rng, recorder);
     for (name, bill) in [("with a name", named), ("without", nameless)] {
         page.line(format_args!(
             "  {name:<12} sent {:>5} times, paid {:>5}",

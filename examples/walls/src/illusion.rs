@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use synod_sim::page::Recorder;
 use synod_sim::{ClientId, Fault, KvInput, NodeId, OpId, Process, Rng, WorldOptions};
 
 use crate::raft_service::RaftService;
 use crate::report::{Page, Report};
-use crate::scene::Scene;
+use crate::scene::{Scene, begin_run};
 
 /// A cluster behind one address, its nodes killed at random: clients see one machine
 #[derive(Clone, Debug, clap::Args)]
@@ -61,18 +62,31 @@ struct Caller {
 /// one at a time, and comes back soon.
 #[must_use]
 pub fn live(seed: u64, seconds: u64) -> Life {
+    live_on(seed, Duration::from_secs(seconds), None)
+}
+
+/// The same once more, up to a little behind the longest pause: a recorder keeps what came last.
+fn show(seed: u64, pause: &Pause, recorder: &Recorder) {
+    begin_run(Some(recorder), "A cluster behind one address");
+    let ends = pause.began + pause.lasted + SHORTLY;
+    let seen = live_on(seed, ends, Some(recorder)).pause;
+    let ms = seen.lasted.as_secs_f64() * 1e3;
+    let text = format!("from here on no client had an answer for {ms:.0} ms");
+    recorder.opens_at(seen.began, &text);
+}
+
+fn live_on(seed: u64, ends: Duration, recorder: Option<&Recorder>) -> Life {
     let mut options = WorldOptions::default();
     options.crash_every = Some(Duration::from_secs(1));
     options.restart_after = Some(Duration::from_millis(300));
     options.down_max = 1;
-    let mut scene = Scene::<RaftService>::new(seed, NODES, options);
+    let mut scene = Scene::<RaftService>::recorded(seed, NODES, options, recorder);
     let mut rng = Rng::new(!seed);
     let mut callers: Vec<Caller> = (0..CLIENTS)
         .map(|client| call(&mut scene, &mut rng, ClientId(client)))
         .collect();
     let mut thinking: Vec<(Duration, ClientId)> = Vec::new();
     let mut watch = Watch::default();
-    let ends = Duration::from_secs(seconds);
     while scene.world.now() < ends {
         let next = scene.world.now() + TICK;
         scene.world.run_until(next);
@@ -95,10 +109,9 @@ pub fn live(seed: u64, seconds: u64) -> Life {
             callers.push(call(&mut scene, &mut rng, client));
         }
     }
-    scene.world.stop_faults();
-    for caller in &callers {
-        scene.ask_again(caller.op, NodeId(1), caller.input.clone());
-        scene.wait(caller.op, Duration::from_secs(10));
+    // What is shown breaks off in the midst of the work.
+    if recorder.is_none() {
+        end(&mut scene, &callers);
     }
     let counts = scene.board.history.borrow().counts();
     Life {
@@ -108,6 +121,15 @@ pub fn live(seed: u64, seconds: u64) -> Life {
         leaders_killed: watch.leaders_killed,
         pause: watch.pause,
         is_one: scene.verdict().is_ok(),
+    }
+}
+
+/// Everybody who still waits gets an answer, if there is one.
+fn end(scene: &mut Scene<RaftService>, callers: &[Caller]) {
+    scene.world.stop_faults();
+    for caller in callers {
+        scene.ask_again(caller.op, NodeId(1), caller.input.clone());
+        scene.wait(caller.op, Duration::from_secs(10));
     }
 }
 
@@ -138,7 +160,8 @@ struct Watch {
     leaders_killed: u64,
     leader: Option<NodeId>,
     last_answer: Duration,
-    last_kill: Option<(Duration, NodeId, bool)>,
+    /// Since shortly before the last answer: when, whom, and whether that node led.
+    killed: Vec<(Duration, NodeId, bool)>,
     pause: Pause,
 }
 
@@ -153,7 +176,7 @@ impl Watch {
             let led = self.leader == Some(node);
             self.kills += 1;
             self.leaders_killed += u64::from(led);
-            self.last_kill = Some((at, node, led));
+            self.killed.push((at, node, led));
         }
         let nodes = scene.world.node_ids().into_iter();
         let mut leading =
@@ -167,22 +190,25 @@ impl Watch {
         let lasted = at.saturating_sub(self.last_answer);
         // What came before the first leader is no pause.
         if lasted > self.pause.lasted && self.last_answer > Duration::ZERO {
-            let killed = self
-                .last_kill
-                .filter(|(killed, ..)| *killed + SHORTLY >= self.last_answer);
+            // Whoever led is missed, and of others the one that was killed first.
+            let led = self.killed.iter().find(|(.., led)| *led);
+            let killed = led.or_else(|| self.killed.first());
             self.pause = Pause {
                 began: self.last_answer,
                 lasted,
-                killed: killed.map(|(_, node, led)| (node, led)),
+                killed: killed.map(|(_, node, led)| (*node, *led)),
             };
         }
         self.last_answer = self.last_answer.max(at);
+        let last_answer = self.last_answer;
+        self.killed
+            .retain(|(killed, ..)| *killed + SHORTLY >= last_answer);
     }
 }
 
 /// The demo.
 #[must_use]
-pub fn run(options: &IllusionOptions) -> Report {
+pub fn run(options: &IllusionOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "The illusion: many machines that look like one",
         "Herlihy and Wing 1990; Schneider 1990",
@@ -192,6 +218,9 @@ pub fn run(options: &IllusionOptions) -> Report {
          they see is linearizable.",
     );
     let life = live(options.seed, options.seconds);
+    if let Some(recorder) = recorder {
+        show(options.seed, &life.pause, recorder);
+    }
     page.head("Three nodes behind one address, four clients");
     page.line(format_args!(
         "  {} s, {} requests answered, {} not",

@@ -9,10 +9,11 @@ use std::time::Duration;
 use synod_raft::{
     Config, Entry, Instant, Kind, LogId, Op, Output, Raft, Recovered, Role, Term, Write,
 };
+use synod_sim::page::{self, LOG_ENTRIES_MAX, Portrait, View, caption_of};
 use synod_sim::{Context, Event, KvInput, KvOutput, NodeId, OpId, Process, Start, Value};
 
 use crate::command;
-use crate::scene::{Ask, Board, Founding};
+use crate::scene::{Ask, Board, Founding, map_text};
 
 /// A node of the store.
 ///
@@ -35,6 +36,8 @@ pub struct RaftService {
     retry_at: Option<Duration>,
     /// Came while a write was under way, and is proposed together once that is over.
     queued: Vec<Vec<u8>>,
+    /// Messages of nodes that were founded on something else.
+    refused: u64,
 }
 
 /// What survives a node.
@@ -48,8 +51,8 @@ pub(crate) struct Stable {
 /// What nodes send each other.
 #[derive(Clone, Debug, Hash)]
 pub enum Packet {
-    /// Of the protocol.
-    Raft(synod_raft::Message),
+    /// Of the protocol, with the digest of what its sender was founded on.
+    Raft(u64, synod_raft::Message),
     /// To the leader: a client of mine asks this.
     Forward(Vec<u8>),
 }
@@ -90,6 +93,7 @@ impl Process for RaftService {
             pending: BTreeMap::new(),
             retry_at: None,
             queued: Vec::new(),
+            refused: 0,
         };
         node.drain(at);
         Ok(node)
@@ -99,7 +103,8 @@ impl Process for RaftService {
         let now = Instant(at.now);
         match event {
             Event::Message { from, message } => match message {
-                Packet::Raft(message) => {
+                Packet::Raft(digest, _) if self.refuses(digest) => self.refused += 1,
+                Packet::Raft(_, message) => {
                     let from = synod_raft::NodeId(from.0);
                     self.raft.handle_message(now, from, message);
                 }
@@ -134,6 +139,32 @@ impl Process for RaftService {
     }
 }
 
+impl Portrait for RaftService {
+    fn view(&self) -> View {
+        let status = self.raft.status();
+        let mut view = View::default();
+        view.role = format!("{:?}", status.role).to_lowercase();
+        view.epoch = format!("term {}", status.term.0);
+        view.leads = status.role == Role::Leader;
+        view.committed = status.commit.0;
+        view.log = self.log_on_disk();
+        view.text = map_text(&self.map);
+        let waits = self
+            .pending
+            .keys()
+            .map(|op| format!("operation {} waits", op.0));
+        view.marks = waits.collect();
+        view
+    }
+
+    fn caption(packet: &Packet) -> (String, String) {
+        match packet {
+            Packet::Raft(_, message) => caption_of(message),
+            Packet::Forward(body) => ("Forward".to_owned(), command_text(body)),
+        }
+    }
+}
+
 impl RaftService {
     /// What a key holds here, as far as this node has applied.
     #[must_use]
@@ -147,10 +178,41 @@ impl RaftService {
         self.raft.term().0
     }
 
+    /// How many messages it refused, because their senders were founded on something else.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn refuses(&self, digest: u64) -> bool {
+        self.board.heeds_founding.get() && digest != self.founding.digest()
+    }
+
+    fn send(&self, at: &mut Context<Packet>, to: synod_raft::NodeId, message: synod_raft::Message) {
+        let digest = self.founding.digest();
+        at.send(NodeId(to.0), Packet::Raft(digest, message));
+    }
+
     /// A message that says it is of `from`, and is of nobody.
     pub fn forge(&mut self, now: Duration, from: NodeId, message: synod_raft::Message) {
         let from = synod_raft::NodeId(from.0);
         self.raft.handle_message(Instant(now), from, message);
+    }
+
+    /// The end of it, as a page shows it.
+    fn log_on_disk(&self) -> BTreeMap<u64, page::Entry> {
+        let disks = self.board.stable.borrow();
+        let log = disks.get(&self.id).map_or(&[][..], |disk| &disk.log);
+        let last = log.iter().rev().take(LOG_ENTRIES_MAX);
+        let shown = last.map(|entry| {
+            let text = match entry.kind {
+                Kind::Command => command_text(&entry.body),
+                _ => "the term begins".to_owned(),
+            };
+            let epoch = entry.id.term.0.to_string();
+            (entry.id.index.0, page::Entry { epoch, text })
+        });
+        shown.collect()
     }
 
     fn request(&mut self, at: &mut Context<Packet>, body: Vec<u8>) {
@@ -181,7 +243,7 @@ impl RaftService {
                     at.start_sync();
                 }
                 Output::Send(envelope) => {
-                    at.send(NodeId(envelope.to.0), Packet::Raft(envelope.message));
+                    self.send(at, envelope.to, envelope.message);
                 }
                 Output::Apply(entries) => {
                     let version = self.founding.version;
@@ -216,7 +278,7 @@ impl RaftService {
         drop(disks);
         for envelope in messages {
             let message = synod_raft::Message::Binding(envelope.message);
-            at.send(NodeId(envelope.to.0), Packet::Raft(message));
+            self.send(at, envelope.to, message);
         }
         self.raft.handle_persisted(Instant(at.now), receipt);
         for body in std::mem::take(&mut self.queued) {
@@ -238,6 +300,14 @@ impl RaftService {
             self.board.answer(op, at.true_now, answer.clone());
         }
     }
+}
+
+fn command_text(body: &[u8]) -> String {
+    let Some((_, inputs)) = command::decode(body, u8::MAX) else {
+        return "what nobody can read".to_owned();
+    };
+    let texts = inputs.iter().map(|input| format!("{input:?}"));
+    texts.collect::<Vec<_>>().join(" and ")
 }
 
 impl Stable {

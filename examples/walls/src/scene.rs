@@ -2,19 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use synod_sim::page::{Portrait, Recorder};
 use synod_sim::{
-    ClientId, History, Kv, KvInput, KvOutput, NodeId, OpId, Outcome, Process, Verdict, World,
-    WorldOptions, check,
+    ClientId, History, Kv, KvInput, KvOutput, NodeId, OpId, Operation, Outcome, Process, Value,
+    Verdict, World, WorldOptions, check,
 };
 use synod_vclock::VersionVector;
 
 use crate::raft_service::Stable;
 
 /// What a client asks of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ask {
     /// Its name in the history.
     pub op: OpId,
@@ -25,6 +27,16 @@ pub struct Ask {
     pub with: Option<KvInput>,
     /// What the client has read before: stores that keep siblings want to know.
     pub context: VersionVector<u64>,
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}: {:?}", self.op.0, self.input)?;
+        match &self.with {
+            Some(with) => write!(f, " and {with:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What all nodes of a cluster know, and what outlives them.
@@ -40,7 +52,8 @@ pub struct Board {
     pub contexts: RefCell<BTreeMap<OpId, VersionVector<u64>>>,
     /// What an administrator has told a node, where it is not what all were told.
     pub told: RefCell<BTreeMap<NodeId, Founding>>,
-    /// A node that was founded on something else than it is told now does not start.
+    /// A node that was founded on something else than it is told now does not start, and nodes that
+    /// were founded on different things do not listen to each other.
     pub heeds_founding: Cell<bool>,
     /// The disks of Raft's nodes.
     pub(crate) stable: RefCell<BTreeMap<NodeId, Stable>>,
@@ -55,6 +68,23 @@ pub struct Founding {
     pub version: u8,
 }
 
+impl Founding {
+    /// What nodes compare before they listen to each other: FNV-1a of all that it says.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let voters = self.voters.iter().flat_map(|voter| voter.0.to_le_bytes());
+        let bytes = voters.chain([self.version]);
+        bytes.fold(0xcbf2_9ce4_8422_2325, |digest: u64, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+/// A store whose nodes can be asked, and looked at.
+pub trait Store: Portrait<Input = Ask, Shared = Rc<Board>> {}
+
+impl<P: Portrait<Input = Ask, Shared = Rc<Board>>> Store for P {}
+
 /// A cluster, and clients who ask one thing at a time.
 #[derive(Debug)]
 pub struct Scene<P: Process> {
@@ -62,6 +92,7 @@ pub struct Scene<P: Process> {
     pub world: World<P>,
     /// What all see.
     pub board: Rc<Board>,
+    recorder: Option<Recorder>,
 }
 
 impl Board {
@@ -80,10 +111,21 @@ impl Board {
     }
 }
 
-impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
+impl<P: Store> Scene<P> {
     /// Nodes that have just been started.
     #[must_use]
     pub fn new(seed: u64, nodes: u64, options: WorldOptions) -> Self {
+        Self::recorded(seed, nodes, options, None)
+    }
+
+    /// The same, for a page: what clients saw is given to the recorder when this ends.
+    #[must_use]
+    pub fn recorded(
+        seed: u64,
+        nodes: u64,
+        options: WorldOptions,
+        recorder: Option<&Recorder>,
+    ) -> Self {
         let board = Rc::new(Board {
             nodes,
             seed,
@@ -93,10 +135,22 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
             heeds_founding: Cell::new(true),
             stable: RefCell::default(),
         });
+        let shared = Rc::clone(&board);
         Self {
-            world: World::new(seed, nodes, options, Rc::clone(&board)),
+            world: match recorder {
+                Some(recorder) => World::recorded(seed, nodes, options, shared, recorder),
+                None => World::new(seed, nodes, options, shared),
+            },
             board,
+            recorder: recorder.cloned(),
         }
+    }
+
+    /// From here on a page has seen enough: what clients saw is given to the recorder now.
+    pub fn end_page(&mut self) {
+        self.give_history();
+        self.recorder = None;
+        self.world.stop_recording();
     }
 
     /// Asks a node, now.
@@ -200,7 +254,62 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
     }
 
     /// Whether what clients saw is what one machine could have answered.
+    ///
+    /// If not, a page has the answer marked for which there was no place.
     pub fn verdict(&self) -> Verdict<synod_sim::KeyName, KvInput, KvOutput> {
-        check(Kv, &self.board.history.borrow())
+        let verdict = check(Kv, &self.board.history.borrow());
+        if let (Some(recorder), Verdict::Violation(violation)) = (&self.recorder, &verdict) {
+            let mut shown = violation.window.iter();
+            let wrong = shown.find(|operation| operation.id == violation.operation);
+            if let Some(Operation {
+                client,
+                input,
+                outcome: Outcome::Returned { at, output },
+                ..
+            }) = wrong
+            {
+                let text = format!(
+                    "not linearizable: no single machine could have answered {client}'s {input:?} \
+                     with {output:?}"
+                );
+                recorder.violation_at(at.at, &text);
+            }
+        }
+        verdict
     }
+}
+
+impl<P: Process> Drop for Scene<P> {
+    fn drop(&mut self) {
+        self.give_history();
+    }
+}
+
+impl<P: Process> Scene<P> {
+    fn give_history(&self) {
+        if let Some(recorder) = &self.recorder {
+            let history = self.board.history.borrow();
+            recorder.history(
+                &history,
+                |input| format!("{input:?}"),
+                |output| format!("{output:?}"),
+            );
+        }
+    }
+}
+
+/// On a page, if there is one, another run begins.
+pub(crate) fn begin_run(recorder: Option<&Recorder>, title: &str) {
+    if let Some(recorder) = recorder {
+        recorder.begin_run(title);
+    }
+}
+
+/// What a page shows of a map.
+pub(crate) fn map_text(map: &BTreeMap<Box<[u8]>, Option<Value>>) -> String {
+    let held = map.iter().filter_map(|(key, value)| {
+        let key = key.escape_ascii();
+        value.as_ref().map(|value| format!("{key} = {value:?}"))
+    });
+    held.collect::<Vec<_>>().join(", ")
 }

@@ -8,10 +8,13 @@ mod chart;
 mod hall;
 mod judge;
 mod pair;
+mod shown;
 mod svg;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use synod_sim::page::Recorder;
 
 pub use hall::{BEAT, CONDUCTOR, Fate, Note, Record, Said, Shown, WATCHED, play};
 pub use pair::{Horn, Pair};
@@ -33,7 +36,7 @@ pub struct SuspicionOptions {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &SuspicionOptions) -> Report {
+pub fn run(options: &SuspicionOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "Suspicion: dead and slow wear the same costume",
         "Chandra and Toueg 1996; Fischer, Lynch, Paterson 1985",
@@ -42,7 +45,7 @@ pub fn run(options: &SuspicionOptions) -> Report {
          tell a player who has left from one whose notes are slow. So a detector that in the end \
          suspects everybody who has left also suspects, in some run, somebody who has not.",
     );
-    let pair = Pair::new(options.seed);
+    let pair = Pair::new(options.seed, recorder);
     side_by_side(&mut page, &pair);
     horns(&mut page, &pair);
     what_helps(&mut page, &pair);

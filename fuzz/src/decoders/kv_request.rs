@@ -1,7 +1,7 @@
 //! RESP requests: framing, meaning, and the commands they become.
 
 use bytes::{Bytes, BytesMut};
-use synod_kv::{Command, Framer, FramingError, Kv, Request, RequestLimits, parse};
+use synod_kv::{Framer, FramingError, Kv, Request, RequestLimits, parse};
 
 use crate::memory::bounded;
 use crate::script::Script;
@@ -19,12 +19,11 @@ pub(crate) fn run(data: &[u8]) {
         let bytes: usize = request.iter().map(Bytes::len).sum();
         assert!(request.len() <= LIMITS.args_max && bytes <= LIMITS.request_bytes_max);
         match parse(request) {
-            Ok(Request::Write(command) | Request::Swap(command)) => {
-                assert!(
-                    Command::decode(&command).is_some(),
-                    "a command that is none"
-                );
-                let _answer = kv.execute(&command);
+            Ok(Request::Write(entry) | Request::Swap(entry)) => {
+                // None, when it concerns sessions alone.
+                if let Some(command) = entry.command() {
+                    let _answer = kv.execute(&command.encode());
+                }
             }
             Ok(Request::Read(query)) => drop(query.answer(&kv)),
             Ok(Request::Local(_)) => {}
@@ -63,6 +62,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let lines = [
         "set k v nx get",
         "set k v xx",
+        "set k v px 5 nx get",
+        "setex k 5 v",
+        "expire k 5 xx lt",
+        "persist k",
+        "pttl k",
+        "delex k ifeq v",
+        "session new",
+        "session 1 2 incr k",
+        "session limit 9 9 9 9 9",
         "get k",
         "cas k v w",
         "append k -1",

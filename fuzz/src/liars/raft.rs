@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Change, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind,
-    LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate,
-    Snapshot, Term, Write,
+    Binding, Change, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant,
+    Kind, LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered,
+    Replicate, Snapshot, Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};

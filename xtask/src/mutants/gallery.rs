@@ -85,8 +85,8 @@ fn count(exhibits: &[Exhibit<'_>]) -> String {
         .filter(|exhibit| exhibit.page.is_some())
         .count();
     format!(
-        "{} planted bugs. {with_run} are caught by a simulated run or a script, and of {hung} of these the page is \
-         here; the others are caught by tests that have no run to be shown.",
+        "{} planted bugs. {with_run} are caught by a simulated run, a script, a search or a story that is told by \
+         hand, and of {hung} of these the page is here; the others are caught by tests that have no run to be shown.",
         exhibits.len()
     )
 }

@@ -1,7 +1,8 @@
 //! A page for each planted bug: the run that shows it, as the checker caught it.
 //!
-//! A simulation and a script leave a page when they fail, and say where it is. Of a failing seed it is made again from
-//! the shrunk run. What other tests catch has no run to be looked at, and the gallery says so.
+//! A simulation, a script, a search and a story that a test tells by hand leave a page when they fail, and say where it
+//! is. Of a failing seed it is made again from the shrunk run. What other tests catch has no run to be looked at, and
+//! the gallery says so.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::gallery::{self, Exhibit};
-use super::patch::{Mutant, Ring, Test, Trial};
+use super::patch::{Mutant, Test, Trial};
 use super::tree::Tree;
 use super::trial::{Cargo, Ended, Run};
 use super::verdict::failure;
@@ -53,6 +54,9 @@ fn hang(root: &Path, order: &Order) -> io::Result<bool> {
         let words = hang_one(&tree, &cargo, &mutant, trial, &hall)?;
         match words {
             Some(words) => println!("{}: {words}", mutant.name),
+            None if leaves(&trial.test) == Some(Leaves::Mostly) => {
+                println!("{}: no run after all", mutant.name);
+            }
             None => {
                 println!("{}: LEAVES NO PAGE", mutant.name);
                 whole = false;
@@ -71,11 +75,38 @@ fn hang(root: &Path, order: &Order) -> io::Result<bool> {
     Ok(whole)
 }
 
-/// The trial whose failure is a run: a campaign of seeds before a script, for it is the whole node.
+/// The trial whose failure is a run: a campaign of seeds before all others, for it is the whole node.
 fn shown_trial(mutant: &Mutant) -> Option<&Trial> {
-    let trials = || mutant.trials.iter();
-    let campaign = trials().find(|trial| shrinks(&trial.test).is_some());
-    campaign.or_else(|| trials().find(|trial| trial.ring == Ring::Script))
+    let shown = mutant.trials.iter().filter_map(|trial| {
+        let leaves = leaves(&trial.test)?;
+        Some((shrinks(&trial.test).is_none(), leaves, trial))
+    });
+    let first = shown.min_by_key(|(is_small, leaves, _)| (*is_small, *leaves));
+    first.map(|(.., trial)| trial)
+}
+
+/// Whether a test that fails leaves a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaves {
+    Always,
+    /// If the nodes that it drives are those of a recorded cluster; a search, if it is a rule that is broken, and not a
+    /// goal that was missed.
+    Mostly,
+}
+
+fn leaves(test: &Test) -> Option<Leaves> {
+    if shrinks(test).is_some() {
+        return Some(Leaves::Always);
+    }
+    let mut words = test.arguments.iter();
+    words.find(|word| *word == "--test")?;
+    match words.next()?.as_str() {
+        "scripts" => Some(Leaves::Always),
+        "cluster" | "exhaustive" | "synod_exhaustive" | "paper" | "made_simple" => {
+            Some(Leaves::Mostly)
+        }
+        _ => None,
+    }
 }
 
 /// Plants the bug and keeps the page that its test leaves. Tells the checker's words.
@@ -185,6 +216,32 @@ mod tests {
             shrinks(&test("-p synod-raft --test scripts a1_figure_8")),
             None
         );
+    }
+
+    #[test]
+    fn tests_of_recorded_runs_leave_a_page() {
+        for (arguments, expected) in [
+            (
+                "-p synod-raft --test scripts a1_figure_8",
+                Some(Leaves::Always),
+            ),
+            (
+                "--release -p synod-paxos --test synod_exhaustive two_proposers",
+                Some(Leaves::Mostly),
+            ),
+            (
+                "-p synod-raft --test paper all_servers_apply",
+                Some(Leaves::Mostly),
+            ),
+            (
+                "--profile sim -p synod-replica --test simulation raft_keeps_its_rules",
+                Some(Leaves::Always),
+            ),
+            ("-p synod-sim --lib script::player::tests", None),
+            ("-p synod-raft --lib", None),
+        ] {
+            assert_eq!(leaves(&test(arguments)), expected, "{arguments}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Record {
     /// Of an unknown outcome: when the client gave up.
     pub(crate) returned: Duration,
     pub(crate) end: End,
+    /// How often it was asked again, under the same name, because nobody knew its end.
+    pub(crate) again: u32,
 }
 
 /// What was asked.
@@ -232,6 +234,7 @@ mod tests {
             called,
             returned,
             end,
+            again: 0,
         }
     }
 

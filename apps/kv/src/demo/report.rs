@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) acknowledged: u64,
     pub(crate) rejected: u64,
     pub(crate) unknown: u64,
+    /// Attempts beside the first, of all operations.
+    pub(crate) again: u64,
     /// Of those acknowledged, in microseconds.
     pub(crate) latency: Histogram<u64>,
 }
@@ -76,9 +78,11 @@ impl Tally {
             acknowledged: 0,
             rejected: 0,
             unknown: 0,
+            again: 0,
             latency: latency_histogram(),
         };
         for record in records {
+            tally.again += u64::from(record.again);
             match &record.end {
                 End::Ok(_) => {
                     tally.acknowledged += 1;
@@ -103,11 +107,12 @@ impl Percentiles {
 }
 
 impl Report {
-    /// Nothing lost, every operation explained, and every cut was one.
+    /// Nothing lost, every operation explained and its end known, and every cut was one.
     pub(crate) fn passes(&self) -> bool {
         let struck = |blow: &Blow| blow.how != How::Cut { swallowed: 0 };
         self.verified.lost == 0
             && self.verified.linearizable.is_ok()
+            && self.tally.unknown == 0
             && self.blows.iter().all(struck)
     }
 
@@ -143,6 +148,9 @@ impl Report {
 
     fn failure(&self) -> &'static str {
         match self.verified.lost == 0 && self.verified.linearizable.is_ok() {
+            true if self.tally.unknown > 0 => {
+                "FAIL  not every operation that was asked again under its name got an answer"
+            }
             true => "FAIL  links that were to be cut carried everything: this run shows nothing",
             false => "FAIL  the cluster did not keep what it acknowledged",
         }
@@ -226,10 +234,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  operations      {} acknowledged, {} rejected, {} unknown",
+            "  operations      {} acknowledged, {} rejected, {} stayed unknown ({} asked again)",
             grouped(tally.acknowledged),
             grouped(tally.rejected),
-            grouped(tally.unknown)
+            grouped(tally.unknown),
+            grouped(tally.again)
         )?;
         let latency = Percentiles::of(&tally.latency);
         writeln!(
@@ -300,7 +309,8 @@ mod tests {
             tally: Tally {
                 acknowledged: 400_000,
                 rejected: 3,
-                unknown: 2,
+                unknown: 0,
+                again: 2,
                 latency,
             },
             blows: vec![kill("leader, node 2", 412), kill("all nodes", 1_655)],
@@ -321,7 +331,7 @@ mod tests {
     fn the_line_for_a_program_has_exactly_the_promised_fields() {
         let line = report(0, Ok(())).json().unwrap();
         let expected = concat!(
-            r#"{"protocol":"raft","nodes":3,"clients":32,"acknowledged":400000,"lost":0,"unknown":2,"linearizable":true,"#,
+            r#"{"protocol":"raft","nodes":3,"clients":32,"acknowledged":400000,"lost":0,"unknown":0,"linearizable":true,"#,
             r#""throughput_ops_s":20000.0,"latency_us":{"p50":1234,"p99":1234,"p999":1234},"leaderless_ms":[412.0,1655.0],"#,
             r#""syncs_per_1000_ops":150.0}"#
         );
@@ -338,6 +348,18 @@ mod tests {
             text.contains("lost            1 of 50,000")
                 && text.contains("linearizable    no\n    why"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn what_stays_unknown_fails() {
+        let mut report = report(0, Ok(()));
+        report.tally.unknown = 1;
+        assert!(!report.passes());
+        assert!(
+            report
+                .to_string()
+                .contains("1 stayed unknown (2 asked again)")
         );
     }
 

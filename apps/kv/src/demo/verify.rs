@@ -130,6 +130,7 @@ async fn read_batch(
             called,
             returned,
             end,
+            again: 0,
         });
     }
     Ok(answered)
@@ -266,6 +267,7 @@ mod tests {
             called,
             returned,
             end,
+            again: 0,
         }
     }
 

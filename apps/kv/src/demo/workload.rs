@@ -17,9 +17,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use synod_replica::{Heard, Next, SessionClient, SessionName};
+
 use crate::{
     client::Client,
     demo::history::{Answer, Ask, End, Record},
+    names,
     random::Random,
 };
 
@@ -67,8 +70,19 @@ struct Seat {
     sequence: u64,
     last: Duration,
     away: u64,
+    /// Under which it writes; opened with its first connection, and again if it was lost.
+    session: Option<SessionClient>,
     random: Random,
     records: Vec<Record>,
+}
+
+/// Where an operation is asked, and how often it was.
+struct Asking<'a> {
+    connection: &'a mut Option<Client>,
+    name: Option<SessionName>,
+    asked: u32,
+    /// Until when, once the load is over.
+    until: Option<Instant>,
 }
 
 impl Workload {
@@ -149,6 +163,7 @@ impl Workload {
             sequence,
             last,
             away,
+            session: None,
             random,
             records: Vec::new(),
         };
@@ -158,17 +173,26 @@ impl Workload {
                 connection = self.connect(&mut seat).await;
                 continue;
             };
-            if self.operation(&mut seat, client).await {
-                if seat.goes_home() {
-                    connection = None;
+            if seat.session.is_none() {
+                match timeout(TIMEOUT, names::open(client)).await {
+                    Ok(Ok(Some(session))) => seat.session = Some(session),
+                    _ => self.move_on(&mut seat, &mut connection).await,
                 }
-            } else {
+                continue;
+            }
+            if !self.operation(&mut seat, &mut connection).await {
+                self.move_on(&mut seat, &mut connection).await;
+            } else if seat.goes_home() {
                 connection = None;
-                seat.node = (seat.node + 1) % self.addresses.len();
-                sleep(PAUSE).await;
             }
         }
         Ok(seat.records)
+    }
+
+    async fn move_on(&self, seat: &mut Seat, connection: &mut Option<Client>) {
+        *connection = None;
+        seat.node = (seat.node + 1) % self.addresses.len();
+        sleep(PAUSE).await;
     }
 
     async fn connect(&self, seat: &mut Seat) -> Option<Client> {
@@ -183,16 +207,34 @@ impl Workload {
         }
     }
 
-    /// One operation; whether it was acknowledged.
-    async fn operation(&self, seat: &mut Seat, client: &mut Client) -> bool {
+    /// One operation, asked until its end is known; whether it was acknowledged.
+    async fn operation(&self, seat: &mut Seat, connection: &mut Option<Client>) -> bool {
         seat.sequence += 1;
         let (key, ask) = self.choose(seat);
         // A client calls after it last returned, also where the clock did not tick in between.
         let called = self.now().max(seat.last + Duration::from_nanos(1));
-        let end = match timeout(TIMEOUT, client.call(&ask.args(&key))).await {
-            Ok(Ok(answer)) => ask.end(answer),
-            Ok(Err(_)) | Err(_) => End::Unknown,
+        let name = seat.session.as_mut().filter(|_| ask.writes());
+        let mut asking = Asking {
+            connection,
+            name: name.and_then(SessionClient::name),
+            asked: 0,
+            until: None,
         };
+        let end = loop {
+            if let Some(end) = self.attempt(seat, &key, &ask, &mut asking).await {
+                break end;
+            }
+            self.move_on(seat, asking.connection).await;
+            if self.stopped.load(Ordering::Relaxed) {
+                let until = *asking
+                    .until
+                    .get_or_insert_with(|| Instant::now() + SETTLE_MAX);
+                if Instant::now() > until {
+                    break End::Unknown;
+                }
+            }
+        };
+        let again = asking.asked.saturating_sub(1);
         let returned = self.now().max(called);
         seat.last = returned;
         let acknowledged = matches!(end, End::Ok(_));
@@ -203,15 +245,55 @@ impl Workload {
             called,
             returned,
             end,
+            again,
         };
         match &record.end {
             End::Ok(answer) => self.learn(&record, answer),
             End::Failed => {}
             // What became of it may show at any time, so its client is never done with it.
-            End::Unknown => seat.number = self.fresh_client(),
+            End::Unknown => {
+                seat.number = self.fresh_client();
+                seat.session = None;
+            }
         }
         seat.records.push(record);
         acknowledged
+    }
+
+    /// Asks once, under the operation's name if it writes; its end, if that is known now.
+    async fn attempt(
+        &self,
+        seat: &mut Seat,
+        key: &Bytes,
+        ask: &Ask,
+        asking: &mut Asking<'_>,
+    ) -> Option<End> {
+        let connection = &mut *asking.connection;
+        if connection.is_none() {
+            *connection = self.connect(seat).await;
+        }
+        let client = connection.as_mut()?;
+        let prefix = asking.name.map(names::prefix);
+        let prefix = prefix.iter().flatten().map(|word| &word[..]);
+        let args: Vec<_> = prefix.chain(ask.args(key)).collect();
+        asking.asked += 1;
+        let answer = match timeout(TIMEOUT, client.call(&args)).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let heard = answer.as_ref().map_or(Heard::Unknown, names::heard);
+        let next = match (asking.name, &mut seat.session) {
+            (Some(name), Some(session)) => session.heard(name, heard),
+            // What changes nothing may be asked again as it is.
+            _ if heard == Heard::Unknown => Next::AskAgain,
+            _ => Next::Answered,
+        };
+        match next {
+            Next::Answered => answer.map(|answer| ask.end(answer)),
+            Next::NotApplied => Some(End::Failed),
+            Next::AskAgain => None,
+            Next::Applied | Next::Lost => Some(End::Unknown),
+        }
     }
 
     fn choose(&self, seat: &mut Seat) -> (Bytes, Ask) {
@@ -314,5 +396,7 @@ const AWAY_MAX: u64 = 200;
 /// How long a client waits for an answer. The nodes give up sooner, so that as a rule they say
 /// themselves what is known.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client tries to learn the end of its last operation when the load is over.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
 /// After a refusal: a client that came back at once would only be refused again.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -18,6 +18,7 @@ mod majority;
 mod mixed;
 #[cfg(target_os = "linux")]
 mod namespaces;
+mod patterns;
 mod redis_py;
 mod slow;
 mod stopped;
@@ -111,6 +112,11 @@ macro_rules! tests {
             #[tokio::test]
             async fn redis_py_sets_and_gets_with_its_defaults() {
                 super::redis_py::sets_and_gets(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn locks_sessions_and_limits_hold() {
+                super::patterns::hold(Protocol::$variant).await;
             }
 
             #[tokio::test]

@@ -67,6 +67,37 @@ with client.pipeline(transaction=False) as pipeline:
     answers = pipeline.execute()
 assert answers == [answer for number in range(20) for answer in (True, str(number).encode())]
 
+# A lock, released by its holder alone.
+assert client.set("lock", "me", nx=True, px=60000) is True
+assert client.set("lock", "you", nx=True, px=60000) is None
+assert client.execute_command("DELEX", "lock", "IFEQ", "you") == 0
+assert client.execute_command("DELEX", "lock", "IFEQ", "me") == 1
+assert client.set("lock", "you", nx=True, ex=60) is True
+
+# A store of sessions.
+assert client.setex("session", 60, "basket") is True
+assert 0 < client.ttl("session") <= 60
+assert client.set("session", "hat", keepttl=True) is True
+assert 0 < client.pttl("session") <= 60000
+assert client.persist("session") and client.ttl("session") == -1
+assert client.expire("session", 60) and client.psetex("session", 60000, "shoes")
+
+# A rate limiter.
+def is_allowed():
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.set("rate", 0, ex=60, nx=True)
+        pipeline.incr("rate")
+        return pipeline.execute()[1] <= 3
+
+assert [is_allowed() for _ in range(5)] == [True, True, True, False, False]
+assert client.expire("rate", 0) and client.ttl("rate") == -2
+assert is_allowed()
+
+# A write that is asked twice, and takes effect once.
+number = client.execute_command("SESSION", "NEW")
+for _ in range(2):
+    assert client.execute_command("SESSION", number, 1, "INCR", "once") == 1
+
 # A transaction is what there is not: it is an error, and nothing of it happens.
 with client.pipeline() as transaction:
     transaction.incr("counted")

@@ -2,6 +2,7 @@
 
 use synod_paxos::check::Checker;
 use synod_paxos::{Binding, Message, Replicate};
+use synod_sim::page::{Kind, View, caption_of};
 use synod_sim::search::{Inputs, Step, System};
 
 use crate::goals::Goal;
@@ -137,6 +138,28 @@ impl System for Model {
 
     fn carries(&self, packet: &Packet) -> bool {
         (self.carries)(&packet.message)
+    }
+
+    fn name(&self, place: usize) -> String {
+        format!("n{}", place + 1)
+    }
+
+    fn view(&self, node: &Node) -> View {
+        node.view()
+    }
+
+    fn kind(&self, input: Input) -> Kind {
+        match input {
+            Input::Campaign | Input::Heartbeat => Kind::Timer,
+            Input::Propose | Input::Read => Kind::Input,
+            Input::Persist => Kind::Sync,
+            Input::Restart | Input::Torn => Kind::Start,
+            Input::Receive => Kind::Message,
+        }
+    }
+
+    fn caption(&self, packet: &Packet) -> (String, String) {
+        caption_of(&packet.message)
     }
 
     fn tell(&self, place: usize, input: Input, packet: Option<&Packet>) -> String {

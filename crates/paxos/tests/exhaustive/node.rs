@@ -11,6 +11,7 @@ use synod_paxos::{
     Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output,
     Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Value, Vote, Votes, Write,
 };
+use synod_sim::page::{self, View};
 use synod_sim::search;
 
 use crate::goals;
@@ -118,6 +119,29 @@ impl Node {
 
     pub(crate) fn vote_on_disk(&self, slot: Slot) -> Option<&Vote> {
         self.disk.log.get(&slot)
+    }
+
+    /// As a page shows it: the log is the one on its disk.
+    pub(crate) fn view(&self) -> View {
+        let status = self.paxos.status();
+        let text = |ballot: Ballot| format!("{}.{}", ballot.round, ballot.node.0);
+        let log = self.disk.log.iter().map(|(slot, vote)| {
+            let shown = page::Entry {
+                epoch: text(vote.ballot),
+                text: format!("first proposed in {}", text(vote.value.origin)),
+            };
+            (slot.0, shown)
+        });
+        let mut view = View::default();
+        view.role = format!("{:?}", status.role).to_lowercase();
+        view.epoch = format!("ballot {}", text(status.ballot));
+        view.leads = self.leads();
+        view.committed = status.chosen.0;
+        view.log = log.collect();
+        if self.write.is_some() {
+            view.text = "is writing".to_owned();
+        }
+        view
     }
 
     pub(crate) fn leads(&self) -> bool {

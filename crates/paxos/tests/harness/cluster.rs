@@ -41,11 +41,15 @@ impl Cluster {
         Self::with_quorums(&quorums, tweak)
     }
 
+    /// For a story that a test tells by hand: if it fails, its page is left.
     pub(crate) fn with_quorums(quorums: &Quorums, tweak: impl Fn(&mut Config)) -> Self {
-        Self::joined(quorums, 0, tweak)
+        let mut cluster = Self::joined(quorums, 0, tweak);
+        cluster.leave_page_on_panic();
+        cluster
     }
 
-    /// The same, and as many empty nodes that do not know the group, with the ids after the highest.
+    /// The same without a page, and with as many empty nodes that do not know the group, with the ids
+    /// after the highest.
     pub(crate) fn joined(quorums: &Quorums, joining: u64, tweak: impl Fn(&mut Config)) -> Self {
         let highest = quorums.acceptors().max().map_or(0, |id| id.0);
         let node = |id: NodeId| {

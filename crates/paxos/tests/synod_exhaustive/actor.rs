@@ -2,6 +2,7 @@
 
 use synod_paxos::single::{Acceptor, Config, Envelope, Message, Output, Pending, Proposer, Synod};
 use synod_paxos::{Ballot, Instant, NodeId, Quorums};
+use synod_sim::page::View;
 
 /// A message in flight. Once sent, it may arrive at any time, any number of times, or never, at any
 /// actor that handles such messages. That is more than a network can do, but fewer cases to
@@ -69,6 +70,23 @@ pub(crate) struct Step {
 }
 
 impl Actor {
+    /// As a page shows it: its role, and what its disk holds.
+    pub(crate) fn view(&self) -> View {
+        let mut view = View::default();
+        let (role, text) = match self {
+            Self::Acceptor { disk, .. } => ("acceptor", format!("stored: {disk:?}")),
+            Self::Proposer { disk, wish, .. } => {
+                ("proposer", format!("wishes for {wish}; stored: {disk:?}"))
+            }
+            Self::Node { disk, wish, .. } => {
+                ("node", format!("wishes for {wish}; stored: {disk:?}"))
+            }
+        };
+        view.role = role.to_owned();
+        view.text = text;
+        view
+    }
+
     pub(crate) fn acceptor(id: NodeId) -> Self {
         Self::Acceptor {
             id,

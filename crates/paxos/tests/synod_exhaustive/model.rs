@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use synod_paxos::single::Message;
 use synod_paxos::{AcceptorSet, Ballot, NodeId, Quorums};
+use synod_sim::page::{Kind, View, caption_of};
 use synod_sim::search::{self, Inputs, State, System, permutations};
 
 use crate::actor::{Actor, Fate, Input, Packet};
@@ -205,6 +206,26 @@ impl System for Model {
             packet.from = rename(packet.from, renaming);
         }
         packet
+    }
+
+    fn name(&self, place: usize) -> String {
+        format!("actor {}", place + 1)
+    }
+
+    fn view(&self, Member { actor, .. }: &Member) -> View {
+        actor.view()
+    }
+
+    fn kind(&self, input: Input) -> Kind {
+        match input {
+            Input::Begin(_) => Kind::Input,
+            Input::Crash => Kind::Start,
+            Input::Receive(_) => Kind::Message,
+        }
+    }
+
+    fn caption(&self, packet: &Packet) -> (String, String) {
+        caption_of(&packet.message)
     }
 
     fn tell(&self, place: usize, input: Input, packet: Option<&Packet>) -> String {

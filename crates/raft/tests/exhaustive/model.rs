@@ -2,6 +2,7 @@
 
 use synod_raft::check::Checker;
 use synod_raft::{Binding, Message, NodeId, Replicate};
+use synod_sim::page::{Kind, View, caption_of};
 use synod_sim::search::{Inputs, Step, System, permutations};
 
 use crate::goals::Goal;
@@ -165,6 +166,28 @@ impl System for Model {
 
     fn rename_checker(&self, checker: &Checker, renaming: &[usize]) -> Checker {
         checker.renamed(|id| rename(id, renaming))
+    }
+
+    fn name(&self, place: usize) -> String {
+        format!("n{}", place + 1)
+    }
+
+    fn view(&self, node: &Node) -> View {
+        node.view()
+    }
+
+    fn kind(&self, input: Input) -> Kind {
+        match input {
+            Input::Timeout => Kind::Timer,
+            Input::Propose => Kind::Input,
+            Input::Persist => Kind::Sync,
+            Input::Restart => Kind::Start,
+            Input::Receive => Kind::Message,
+        }
+    }
+
+    fn caption(&self, packet: &Packet) -> (String, String) {
+        caption_of(&packet.message)
     }
 
     fn tell(&self, place: usize, input: Input, packet: Option<&Packet>) -> String {

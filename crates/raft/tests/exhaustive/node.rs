@@ -9,6 +9,7 @@ use synod_raft::{
     Config, Entry, Envelope, Instant, LogId, Membership, Message, NodeId, Op, Output, Raft, Record,
     Recovered, Term, Write,
 };
+use synod_sim::page::{self, View};
 use synod_sim::search;
 
 use crate::goals;
@@ -140,6 +141,28 @@ impl Node {
     /// Whether it takes no part any more.
     pub(crate) fn has_stopped(&self) -> bool {
         self.raft.poll_timeout().is_none()
+    }
+
+    /// As a page shows it: the log is the one on its disk.
+    pub(crate) fn view(&self) -> View {
+        let status = self.raft.status();
+        let log = self.disk.log.iter().map(|entry| {
+            let shown = page::Entry {
+                epoch: entry.id.term.0.to_string(),
+                text: format!("{:?}", entry.kind),
+            };
+            (entry.id.index.0, shown)
+        });
+        let mut view = View::default();
+        view.role = format!("{:?}", status.role).to_lowercase();
+        view.epoch = format!("term {}", status.term.0);
+        view.leads = self.leads();
+        view.committed = status.commit.0;
+        view.log = log.collect();
+        if self.write.is_some() {
+            view.text = "is writing".to_owned();
+        }
+        view
     }
 
     pub(crate) fn leads(&self) -> bool {

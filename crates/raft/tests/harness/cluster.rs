@@ -35,8 +35,11 @@ impl DerefMut for Cluster {
 }
 
 impl Cluster {
+    /// For a story that a test tells by hand: if it fails, its page is left.
     pub(crate) fn new(size: u64, tweak: impl Fn(&mut Config)) -> Self {
-        Self::in_term(size, Term(0), tweak)
+        let mut cluster = Self::in_term(size, Term(0), tweak);
+        cluster.leave_page_on_panic();
+        cluster
     }
 
     /// Nodes that have stored a term, and nothing else.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod decorators;
 mod log;
 mod machine;
 mod memory_log;

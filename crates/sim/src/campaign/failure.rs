@@ -82,7 +82,7 @@ pub(crate) fn watch<T>(
     canary: bool,
     run: impl FnOnce() -> T,
 ) -> Result<T, Box<Failure>> {
-    install_hook();
+    keep_last_words();
     let watched = Watched {
         canary,
         ..Watched::default()
@@ -144,14 +144,27 @@ struct Watched {
 thread_local! {
     /// The run on this thread, if somebody waits for its failure.
     static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };
+    /// What the last panic of this thread said.
+    static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Panics of watched runs go into reports and not to the standard error.
-fn install_hook() {
+/// What the last panic of this thread said, if that is [kept](keep_last_words).
+pub(crate) fn last_words() -> String {
+    LAST_WORDS.with_borrow(String::clone)
+}
+
+/// From now on what a panic says is kept. Panics of watched runs go into reports and not to the
+/// standard error.
+pub(crate) fn keep_last_words() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            LAST_WORDS.with(|last| {
+                if let Ok(mut last) = last.try_borrow_mut() {
+                    *last = crate::panic::text(info.payload());
+                }
+            });
             if !note_location(info) {
                 others(info);
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::core::{Disk, PacketOf, Protocol};
 use super::group::Cluster;
 use super::node::Node;
-use crate::page::{Kind, MessageId, Recorder, View};
+use crate::page::{Kind, LeftByPanic, MessageId, Recorder, View};
 use crate::world::NodeId;
 
 /// Packets have no names, so they are known by their texts: of equal ones the first that was sent is
@@ -17,6 +17,8 @@ pub(super) struct Recording<P: Protocol> {
     /// The last one of those that arrived or were lost: what comes again is a copy.
     gone: BTreeMap<Key<P>, MessageId>,
     cut: BTreeSet<(P::Id, P::Id)>,
+    /// Whether the page is left by a panic.
+    _left: Option<LeftByPanic>,
 }
 
 type Key<P> = (<P as Protocol>::Id, <P as Protocol>::Id, String);
@@ -29,6 +31,7 @@ impl<P: Protocol> Cluster<P> {
             under_way: BTreeMap::new(),
             gone: BTreeMap::new(),
             cut: BTreeSet::new(),
+            _left: None,
         }));
         let ids: Vec<P::Id> = self.nodes.keys().copied().collect();
         for id in ids {
@@ -41,6 +44,20 @@ impl<P: Protocol> Cluster<P> {
         for packet in std::mem::take(&mut self.net) {
             self.record_sent(packet.from, packet.to, &packet.message);
             self.net.push(packet);
+        }
+    }
+
+    /// Records, and leaves the page if the thread panics while the cluster exists: for a story that a
+    /// test tells by hand.
+    pub fn leave_page_on_panic(&mut self) {
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("A story")
+            .to_owned();
+        let recorder = Recorder::new(test);
+        self.record(&recorder);
+        if let Some(recording) = &mut self.recording {
+            recording._left = Some(LeftByPanic::new(&recorder));
         }
     }
 

@@ -17,7 +17,7 @@ function goTo(index) {
   const event = events[view.moment];
   slider.value = String(view.moment);
   slider.setAttribute("aria-valuetext", `event ${event.number}, ${nodeName(event.node)}: ${eventText(event)}`);
-  document.getElementById("now").textContent = `event ${event.number}, ${milliseconds(event.at)} ms`;
+  document.getElementById("now").textContent = `event ${event.number}, ${momentOf(event.at)}`;
   reveal(view.moment);
   showAll();
 }
@@ -152,7 +152,7 @@ const keys = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), PageUp: () => step(-10), PageDown: () => step(10),
   Home: () => goTo(0), End: () => goTo(events.length - 1), " ": () => setPlay(!play.on),
   Enter: () => choose(view.moment), Escape: () => choose(-1),
-  v: () => { if (violation) goTo(violation.index); },
+  v: () => { if (opening) goTo(opening.index); },
 };
 document.addEventListener("keydown", (event) => {
   const isField = ["SELECT", "BUTTON", "TEXTAREA", "SUMMARY"].includes(event.target.tagName)
@@ -234,18 +234,22 @@ function begin() {
   const note = document.getElementById("left");
   [note.hidden, note.textContent] = [left.length === 0, left.join(" ")];
   slider.max = String(Math.max(0, events.length - 1));
-  if (violation) {
+  if (opening) {
     const words = document.getElementById("violation");
-    const number = events[violation.index] ? ` at event ${events[violation.index].number}` : "";
-    [words.hidden, words.textContent] = [false, `Violation${number}: ${violation.text}`];
-    document.getElementById("found").hidden = false;
+    const number = events[opening.index] ? ` at event ${events[opening.index].number}` : "";
+    const word = opening.isViolation ? "Violation" : "Shown";
+    [words.hidden, words.textContent] = [false, `${word}${number}: ${opening.text}`];
+    words.classList.toggle("shown", !opening.isViolation);
+    const button = document.getElementById("found");
+    button.hidden = false;
+    if (!opening.isViolation) button.textContent = "To what is shown";
   }
   readColors();
   makeFilter();
   drawIcons();
   resize();
   if (events.length === 0) return;
-  if (!followLink()) goTo(violation ? violation.index : 0);
+  if (!followLink()) goTo(opening ? opening.index : 0);
 }
 
 slider.addEventListener("input", () => goTo(Number(slider.value)));
@@ -268,5 +272,5 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () 
   refresh();
 });
 // For whoever looks on from outside: a test, or a person at the console.
-window.synodPage = { view, drawn, layout, events, messages, operations, violation, statesAt, goTo, choose, draw };
+window.synodPage = { view, drawn, layout, events, messages, operations, opening, runs, statesAt, goTo, choose, draw };
 begin();

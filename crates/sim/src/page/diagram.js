@@ -60,6 +60,7 @@ function draw() {
   drawMessages(pen, first, end);
   drawEvents(pen, first, end);
   drawRuler(pen, first, end);
+  drawRuns(pen);
   pen.restore();
   drawNames(pen);
 }
@@ -88,6 +89,27 @@ function drawSpans(pen) {
     label(pen, span.text, begin, y, to - begin - 4);
     taken.set(y, Math.min(to, begin + span.text.length * 6.5));
   }
+}
+
+// A line between two runs, and the title of each at its beginning.
+function drawRuns(pen) {
+  runs.forEach((one, at) => {
+    const x = one.index < 0 ? LEFT : Math.max(LEFT, xOf(one.index) - 10);
+    const next = runs[at + 1];
+    const end = next ? xOf(next.index) - 10 : layout.width;
+    if (!inWindow(x, end)) return;
+    drawn.count += 1;
+    pen.strokeStyle = colors.ink;
+    pen.lineWidth = 1;
+    pen.setLineDash([2, 3]);
+    pen.beginPath();
+    pen.moveTo(x, 28);
+    pen.lineTo(x, layout.height);
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.fillStyle = colors.ink;
+    label(pen, one.title, x + 5, 36, end - x - 10);
+  });
 }
 
 // As much of a text as there is room for.
@@ -128,8 +150,12 @@ function drawOperations(pen) {
     if (operation.lane < 0) continue;
     const from = xOfTime(operation.called);
     const isOpen = operation.at < 0;
-    const to = isOpen ? Math.min(layout.width, from + 90) : Math.max(xOfTime(operation.at), from + 5);
-    if (!inWindow(from, to)) continue;
+    const to = operation.end === Infinity ? Math.min(layout.width, from + 90)
+      : Math.max(xOfTime(operation.end), from + 5);
+    // A text that finds no room inside stands behind, as far as nothing else does.
+    const isNarrow = to - from < 60 && !isOpen;
+    const next = operation.next < Infinity ? xOfTime(operation.next) : layout.width;
+    if (!inWindow(from, isNarrow ? Math.max(to, next) : to)) continue;
     drawn.count += 1;
     const y = RULER + operation.lane * LANE + 3;
     pen.globalAlpha = operation.outcome === "failed" ? 0.5 : 1;
@@ -141,7 +167,8 @@ function drawOperations(pen) {
     pen.fillStyle = colors.ink;
     const answers = { open: "?", unknown: "?", failed: "refused", returned: operation.answer };
     const text = `${operation.client} ${operation.text} → ${answers[operation.outcome]}`;
-    label(pen, text, from + 4, y + (LANE - 5) / 2 + 1, to - from - 4);
+    const [begin, end] = isNarrow ? [to, next] : [from, to];
+    label(pen, text, begin + 4, y + (LANE - 5) / 2 + 1, end - begin - 4);
     pen.globalAlpha = 1;
   }
 }
@@ -218,7 +245,7 @@ function drawEvents(pen, first, end) {
       pen.stroke();
     }
     drawShape(pen, mainKind(event), x, y);
-    if (violation && violation.index === index) drawFound(pen, x, y);
+    if (opening && opening.index === index) drawFound(pen, x, y, opening.isViolation);
     drawn.events.push({ event, x, y });
     drawn.count += 1;
   }
@@ -238,7 +265,7 @@ function drawRuler(pen, first, end) {
     free = x + 10 + String(events[index].number).length * 7;
     if (x >= freeTime) {
       pen.fillStyle = colors.faint;
-      pen.fillText(`${milliseconds(events[index].at)} ms`, x - 4, 21);
+      pen.fillText(momentOf(events[index].at), x - 4, 21);
       freeTime = x + 96;
     }
     drawn.count += 1;

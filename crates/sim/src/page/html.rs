@@ -100,12 +100,20 @@ impl<'a> Writer<'a> {
         self.list(page, "operations", operations, |operation| {
             self.operation(operation)
         })?;
-        match &recording.violation {
-            Some((event, what)) => {
-                write!(page, ",\"violation\":[{},{}]", event.0, Quoted(what))?;
-            }
-            None => page.push_str(",\"violation\":null"),
+        let (mut violation, mut opening) = ("null".to_owned(), "null".to_owned());
+        if let Some(known) = &recording.opening {
+            let place = match known.is_violation {
+                true => &mut violation,
+                false => &mut opening,
+            };
+            *place = format!("[{},{}]", known.event.0, Quoted(&known.what));
         }
+        write!(page, ",\"violation\":{violation},\"opening\":{opening}")?;
+        let runs = recording.runs.iter().map(|run| {
+            let (event, origin) = (run.event.0, run.origin.as_nanos());
+            format!("[{event},{origin},{}]", Quoted(&run.title))
+        });
+        write!(page, ",\"runs\":{}", List(runs))?;
         let texts = self.texts.borrow();
         let texts = texts.all.iter().map(|text| Quoted(text));
         write!(page, ",\"texts\":{}}}", List(texts))

@@ -5,7 +5,8 @@ const STEP_MIN = 15;
 const STEP_A_DECADE = 6;
 // Room for the longest name, within reason.
 const LEFT = Math.min(130, Math.max(74, 24 + 8 * Math.max(0, ...nodes.map((node) => node.name.length))));
-const RULER = 34;
+// Titles of runs stand below the times.
+const RULER = runs.length > 0 ? 50 : 34;
 const LANE = 17;
 const LANES_MAX = 8;
 const STRIP = 20;
@@ -89,11 +90,15 @@ let lanes = 0;
 let crowded = 0;
 {
   const free = [];
+  const latest = [];
   for (const operation of operations) {
-    operation.end = operation.at >= 0 ? operation.at : Infinity;
-    let lane = free.findIndex((until) => until <= operation.called);
+    operation.end = operation.at >= 0 ? operation.at : endOfRun(operation.called);
+    operation.next = Infinity;
+    let lane = free.findIndex((until) => until < operation.called);
     if (lane < 0 && free.length < LANES_MAX) lane = free.push(0) - 1;
     operation.lane = lane;
+    if (latest[lane]) latest[lane].next = operation.called;
+    latest[lane] = operation;
     if (lane < 0) crowded += 1;
     // One of which nobody knows the end keeps its lane for a while only.
     else free[lane] = operation.end < Infinity ? operation.end : operation.called + 2e7;

@@ -25,21 +25,48 @@ const messages = run.messages.map(([id, from, to, sent, sentAt, end, lost, name,
 }));
 const messageById = new Map(messages.map((message) => [message.id, message]));
 
-const spans = run.spans.map(([from, to, on, text]) => ({ from, to, on, text: textOf(text) }));
+// Those of everywhere that begin and end together are one: a cut of several links.
+const spans = [];
+for (const [from, to, on, text] of run.spans) {
+  const same = spans.find((one) => on.length + one.on.length === 0 && one.from === from && one.to === to);
+  if (same) same.text += `, ${textOf(text)}`;
+  else spans.push({ from, to, on, text: textOf(text) });
+}
 
 const operations = run.operations.map(([client, called, at, text, answer, outcome]) => ({
   client: textOf(client), called, at, text: textOf(text), answer: textOf(answer),
   outcome: ["open", "returned", "failed", "unknown"][outcome],
 }));
 
-const violation = run.violation && { index: indexOf(run.violation[0]), text: run.violation[1] };
+// Where the page opens: at a broken rule, or at what the run is shown for.
+const opened = run.violation || run.opening;
+const opening = opened && { index: indexOf(opened[0]), text: opened[1], isViolation: Boolean(run.violation) };
+
+// Runs on the same lines, one behind the other; without any, all is one run that begins at zero.
+const runs = run.runs.map(([event, origin, title]) => ({ index: indexOf(event), origin, title }));
+
+// One that nobody has answered by the end of its run stays open until there. Without runs nobody knows how long.
+function endOfRun(at) {
+  const next = runs.find((one) => one.origin > at);
+  if (next) return next.origin - 1;
+  return runs.length > 0 && run.events.length > 0 ? run.events[run.events.length - 1][0] : Infinity;
+}
+
+// A time as its run counts it.
+function ownTime(at) {
+  const begun = runs.filter((one) => one.origin <= at);
+  return begun.length === 0 ? at : at - begun[begun.length - 1].origin;
+}
 
 // Happened before (Lamport 1978): the event before on the same node, and the one that sent the message.
 const causes = events.map(() => []);
 const effects = events.map(() => []);
 {
   const last = nodes.map(() => -1);
+  const begins = new Set(runs.map((one) => one.index));
   for (const event of events) {
+    // Nothing of one run is a cause in another.
+    if (begins.has(event.index)) last.fill(-1);
     const before = [];
     if (event.node >= 0) {
       before.push(last[event.node]);
@@ -126,6 +153,10 @@ function statesAt(index) {
 
 function milliseconds(nanos) {
   return (nanos / 1e6).toFixed(3);
+}
+
+function momentOf(at) {
+  return `${milliseconds(ownTime(at))} ms`;
 }
 
 function nodeName(index) {

@@ -108,9 +108,10 @@ function tableRow(event) {
   const row = element("tr", relation(event.index));
   row.setAttribute("aria-rowindex", String(event.index + 2));
   if (event.index === view.moment) row.setAttribute("aria-current", "true");
-  if (violation && violation.index === event.index) row.classList.add("found");
-  const found = violation && violation.index === event.index ? ` VIOLATION: ${violation.text}` : "";
-  const cells = [event.number, milliseconds(event.at), nodeName(event.node), eventText(event) + found];
+  const isOpening = opening && opening.index === event.index;
+  const found = isOpening && opening.isViolation ? ` VIOLATION: ${opening.text}` : "";
+  if (found) row.classList.add("found");
+  const cells = [event.number, milliseconds(ownTime(event.at)), nodeName(event.node), eventText(event) + found];
   row.append(...cells.map((cell) => element("td", "", String(cell))));
   row.append(element("td", "", relation(event.index)));
   row.addEventListener("click", () => { goTo(event.index); choose(event.index); });
@@ -134,21 +135,23 @@ function showChosen() {
 function hoverLines(hit) {
   if (hit.message) return messageLines(hit.message);
   const { event } = hit;
-  const lines = [`Event ${event.number} at ${milliseconds(event.at)} ms, ${nodeName(event.node)}`, eventText(event)];
-  if (violation && violation.index === event.index) lines.push(`Violation: ${violation.text}`);
+  const lines = [`Event ${event.number} at ${momentOf(event.at)}, ${nodeName(event.node)}`, eventText(event)];
+  if (opening && opening.index === event.index) {
+    lines.push(`${opening.isViolation ? "Violation" : "Shown"}: ${opening.text}`);
+  }
   if (event.node >= 0) lines.push(...stateLines(event));
   return lines;
 }
 
 function messageLines(message) {
   const ends = message.end >= 0
-    ? `received by event ${events[message.end].number} at ${milliseconds(events[message.end].at)} ms`
+    ? `received by event ${events[message.end].number} at ${momentOf(events[message.end].at)}`
     : message.lost >= 0 ? `does not arrive: ${message.why}` : "still under way";
   const sent = message.sent >= 0 ? `event ${events[message.sent].number}` : "an event that was left out";
   const route = `${nodeName(message.from)} → ${nodeName(message.to)}`;
   return [
     `${message.name}, ${route}`, message.text,
-    `sent by ${sent} at ${milliseconds(message.sentAt)} ms, ${ends}`,
+    `sent by ${sent} at ${momentOf(message.sentAt)}, ${ends}`,
   ];
 }
 

@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use super::html;
 use super::kind::Kind;
+use super::moments::Opening;
 use super::recording::{EventId, MessageId, OperationId, Outcome, Recording};
 use super::view::View;
 use crate::campaign;
@@ -77,23 +78,27 @@ impl Recorder {
     /// Something happens at a node. [`Kind::Start`] and [`Kind::Crash`] say when it is up; without
     /// them it always is.
     pub fn event(&self, at: Duration, node: NodeId, kind: Kind, text: &str) -> EventId {
-        self.lock().event(at, Some(node), kind, text)
+        let (mut recording, at) = self.lock_at(at);
+        recording.event(at, Some(node), kind, text)
     }
 
     /// Something happens to all.
     pub fn everywhere(&self, at: Duration, kind: Kind, text: &str) -> EventId {
-        self.lock().event(at, None, kind, text)
+        let (mut recording, at) = self.lock_at(at);
+        recording.event(at, None, kind, text)
     }
 
     /// The last event of a node has brought this about too.
     pub fn note(&self, at: Duration, node: NodeId, kind: Kind, text: &str) {
-        self.lock().note(at, node, kind, text);
+        let (mut recording, at) = self.lock_at(at);
+        recording.note(at, node, kind, text);
     }
 
     /// A message leaves, with the last event of its sender if that was at the same time. `caption`
     /// is its name, and what it says.
     pub fn sent(&self, at: Duration, from: NodeId, to: NodeId, caption: (&str, &str)) -> MessageId {
-        self.lock().sent(at, from, to, caption)
+        let (mut recording, at) = self.lock_at(at);
+        recording.sent(at, from, to, caption)
     }
 
     /// Another copy of a message, which left with it.
@@ -103,46 +108,53 @@ impl Recorder {
 
     /// A message arrives: an event of its receiver. Nothing if it was sent too long ago to be kept.
     pub fn received(&self, at: Duration, message: MessageId) -> Option<EventId> {
-        self.lock().received(at, message)
+        let (mut recording, at) = self.lock_at(at);
+        recording.received(at, message)
     }
 
     /// A message will never arrive.
     pub fn lost(&self, at: Duration, message: MessageId, why: &str) {
-        self.lock().lost(at, message, why);
+        let (mut recording, at) = self.lock_at(at);
+        recording.lost(at, message, why);
     }
 
     /// A node is like this now, after its last event. What is new of it becomes notes of that event:
     /// another role, more that is committed, marks.
     pub fn view(&self, at: Duration, node: NodeId, view: View) {
-        self.lock().view(at, node, view);
+        let (mut recording, at) = self.lock_at(at);
+        recording.view(at, node, view);
     }
 
     /// Something begins that lasts, at some nodes or, with none, everywhere: a partition, a pause.
     /// While a span of this key goes on, no other one begins.
     pub fn began(&self, at: Duration, key: &str, nodes: &[NodeId], text: &str) {
-        self.lock().began(at, key, nodes, text);
+        let (mut recording, at) = self.lock_at(at);
+        recording.began(at, key, nodes, text);
     }
 
     /// The span of this key ends.
     pub fn ended(&self, at: Duration, key: &str) {
-        self.lock().ended(at, key);
+        let (mut recording, at) = self.lock_at(at);
+        recording.ended(at, key);
     }
 
     /// A client asks for something.
     pub fn called(&self, at: Duration, client: &str, text: &str) -> OperationId {
-        self.lock().called(at, client, text)
+        let (mut recording, at) = self.lock_at(at);
+        recording.called(at, client, text)
     }
 
     /// It was answered.
     pub fn returned(&self, at: Duration, operation: OperationId, text: &str) {
+        let (mut recording, at) = self.lock_at(at);
         let text = text.to_owned();
-        let outcome = Outcome::Returned { at, text };
-        self.lock().closed(operation, outcome);
+        recording.closed(operation, Outcome::Returned { at, text });
     }
 
     /// It surely did not happen.
     pub fn failed(&self, at: Duration, operation: OperationId) {
-        self.lock().closed(operation, Outcome::Failed { at });
+        let (mut recording, at) = self.lock_at(at);
+        recording.closed(operation, Outcome::Failed { at });
     }
 
     /// Nobody will know what became of it.
@@ -171,20 +183,38 @@ impl Recorder {
         }
     }
 
+    /// Another run begins, and is shown behind the one before, on the same lines: times count from
+    /// zero again, and nothing of one run is a cause of anything in another.
+    pub fn begin_run(&self, title: &str) {
+        self.lock().begin_run(title);
+    }
+
     /// A checker has found this out: with the last event, unless something was found out before. The
     /// page opens there.
     pub fn violation(&self, what: &str) {
         let mut recording = self.lock();
         let event = recording.last();
-        let found = recording.violation.take();
-        recording.violation = Some(found.unwrap_or_else(|| (event, what.to_owned())));
+        let known = recording.opening.take().filter(|known| known.is_violation);
+        recording.opening = Some(known.unwrap_or_else(|| Opening::violation(event, what)));
     }
 
-    /// The same of a moment that is past: the page opens at the last event until then.
+    /// The same of a moment of this run that is past: the page opens at the last event until then.
     pub fn violation_at(&self, at: Duration, what: &str) {
-        let mut recording = self.lock();
+        let (mut recording, at) = self.lock_at(at);
         let event = recording.event_at(at);
-        recording.violation = Some((event, what.to_owned()));
+        recording.opening = Some(Opening::violation(event, what));
+    }
+
+    /// What a run is shown for, if no rule is broken in it: the page opens at its last event until
+    /// then, and says this. A violation counts more, and the first such moment more than those behind.
+    pub fn opens_at(&self, at: Duration, what: &str) {
+        let (mut recording, at) = self.lock_at(at);
+        let event = recording.event_at(at);
+        recording.opening.get_or_insert_with(|| Opening {
+            event,
+            what: what.to_owned(),
+            is_violation: false,
+        });
     }
 
     /// Runs, and takes a panic for what a checker has found out. Gives back what the run gives, if it
@@ -223,6 +253,13 @@ impl Recorder {
             fs::create_dir_all(folder)?;
         }
         fs::write(path, self.html())
+    }
+
+    /// With the time of the present run as one of the whole recording.
+    fn lock_at(&self, at: Duration) -> (MutexGuard<'_, Recording>, Duration) {
+        let recording = self.lock();
+        let at = recording.origin().saturating_add(at);
+        (recording, at)
     }
 
     /// A panic of whoever records leaves what was recorded.

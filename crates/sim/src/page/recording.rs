@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::change::Change;
 use super::kind::Kind;
+use super::moments::{Opening, Run};
 use super::news::{Clock, beside, is_news, news};
 use super::view::{TEXT_CHARS_MAX, View, shorten};
 use crate::world::NodeId;
@@ -41,7 +42,10 @@ pub(super) struct Recording {
     operations_called: u64,
     pub(super) base: BTreeMap<NodeId, Standing>,
     latest: BTreeMap<NodeId, Latest>,
-    pub(super) violation: Option<(EventId, String)>,
+    /// Where the page opens, and why.
+    pub(super) opening: Option<Opening>,
+    /// Where each run begins, if there are several one behind the other.
+    pub(super) runs: Vec<Run>,
     /// What every wall clock should have shown when the recording began.
     pub(super) wall_start: Duration,
 }
@@ -138,9 +142,33 @@ impl Recording {
             operations_called: 0,
             base: BTreeMap::new(),
             latest: BTreeMap::new(),
-            violation: None,
+            opening: None,
+            runs: Vec::new(),
             wall_start: Duration::ZERO,
         }
+    }
+
+    /// The time zero of the run that is being recorded.
+    pub(super) fn origin(&self) -> Duration {
+        self.runs.last().map_or(Duration::ZERO, |run| run.origin)
+    }
+
+    /// Another run begins, a little behind the one before. Nothing goes over from one to the other.
+    pub(super) fn begin_run(&mut self, title: &str) {
+        let last = self.events.back().map(|event| event.at);
+        let origin = last.map_or(Duration::ZERO, |last| last.saturating_add(BETWEEN_RUNS));
+        for span in &mut self.spans {
+            span.to.get_or_insert(origin);
+        }
+        for latest in self.latest.values_mut() {
+            (latest.event, latest.seen) = (None, false);
+        }
+        let event = self.event(origin, None, Kind::Note, title);
+        self.runs.push(Run {
+            event,
+            origin,
+            title: short(title),
+        });
     }
 
     pub(super) fn event(
@@ -270,7 +298,8 @@ impl Recording {
     /// A node is like this after its last event.
     pub(super) fn view(&mut self, at: Duration, node: NodeId, view: View) {
         let view = view.bounded();
-        let (wall, latest) = (self.wall_start.saturating_add(at), self.known(node));
+        let since = at.saturating_sub(self.origin());
+        let (wall, latest) = (self.wall_start.saturating_add(since), self.known(node));
         let before = std::mem::replace(&mut latest.standing.view, view.clone());
         let seen = std::mem::replace(&mut latest.seen, true);
         let clock = view
@@ -413,6 +442,8 @@ pub const EVENTS_MAX: usize = 10_000;
 const SPANS_MAX: usize = 2_000;
 const MESSAGES_AN_EVENT: usize = 8;
 const NOTES_MAX: usize = 16;
+/// On the page.
+const BETWEEN_RUNS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -70,12 +70,12 @@ function drawShape(pen, kind, x, y) {
   shapes[name](pen, x, y);
 }
 
-// Around the event that the checker was not content with.
-function drawFound(pen, x, y) {
-  pen.strokeStyle = colors.found;
+// Around the event at which the page opens: one that the checker was not content with has corners.
+function drawFound(pen, x, y, isViolation) {
+  pen.strokeStyle = isViolation ? colors.found : colors.moment;
   pen.lineWidth = 3;
   pen.setLineDash([]);
-  polygon(pen, x, y, 14, 8, Math.PI / 8);
+  polygon(pen, x, y, 14, isViolation ? 8 : 32, Math.PI / 8);
   pen.stroke();
 }
 

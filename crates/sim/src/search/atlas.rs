@@ -185,6 +185,36 @@ impl<'a, S: System> Atlas<'a, S> {
         step.map(Option::as_ref).map_err(Clone::clone)
     }
 
+    /// The silent steps from here that were ever taken: by what, and where they lead.
+    pub(super) fn silent_steps(&self, node: u32) -> Vec<(Event, u32)> {
+        let mut silent = Vec::new();
+        for (kind, by_message) in (0..).zip(&self.nodes[node as usize].steps) {
+            for (at, step) in by_message.iter().enumerate() {
+                let step = step.map(|step| &self.steps[step.get() as usize - 1]);
+                if let Some(Ok(Some(step))) = step
+                    && step.is_silent
+                {
+                    let message = at.checked_sub(1).map(number);
+                    silent.push((Event { kind, message }, step.to));
+                }
+            }
+        }
+        silent
+    }
+
+    /// What a step sent, as it was sent.
+    pub(super) fn sent(&self, step: u32) -> &[S::Message] {
+        match &self.steps[step as usize] {
+            Ok(Some(step)) => &step.step.sent,
+            _ => &[],
+        }
+    }
+
+    /// The number of a message that was met.
+    pub(super) fn number_of(&self, message: &S::Message) -> Option<u32> {
+        self.message_numbers.get(message).copied()
+    }
+
     /// What the observer knows after the step, if it breaks no rule.
     pub(super) fn check(&mut self, checker: u32, step: u32) -> Result<u32, String> {
         if let Some(known) = self.checks.get(&(checker, step)) {

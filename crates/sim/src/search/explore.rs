@@ -72,8 +72,8 @@ struct Search<'a, S: System> {
     places: usize,
     atlas: Atlas<'a, S>,
     seen: Set<u128>,
-    /// Whence each state came first.
-    origins: Vec<Option<(u32, u8, Event)>>,
+    /// Whence each state came first, and by what.
+    origins: Vec<Option<(u32, Happened)>>,
     queue: VecDeque<(u32, Numbers<S::Budget>)>,
     /// To be used again.
     inputs: Inputs<S::Input>,
@@ -92,8 +92,18 @@ struct Moves {
     moves: Vec<Move>,
 }
 
-/// A rule is broken by what happens to the node at this place, or as it is.
-struct Broken(Option<(usize, Event)>, String);
+/// What happens at a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Happened {
+    pub(super) place: u8,
+    /// What the node has come to be there by silent steps.
+    pub(super) node: u32,
+    /// What happens to it then; nothing if it is looked at as it is.
+    pub(super) event: Option<Event>,
+}
+
+/// A rule is broken by what happens at a place, or as it is.
+struct Broken(Option<Happened>, String);
 
 impl<S: System> Search<'_, S> {
     fn run(mut self, first: Numbers<S::Budget>, states_max: usize) -> Found<S::Goal> {
@@ -109,13 +119,15 @@ impl<S: System> Search<'_, S> {
                 Err(broken) => Some(broken),
             };
         }
-        let violation = broken.map(|Broken(by, rule)| {
+        let found = broken.map(|Broken(by, rule)| {
             let mut path = self.path(last);
             path.extend(by);
-            let lines = path.iter().map(|(place, event)| self.line(*place, *event));
+            let lines = path.iter().filter_map(|happened| self.line(*happened));
             let story = lines.collect();
-            Violation { rule, story }
+            let recorder = self.atlas.record(&path, &rule);
+            (Violation { rule, story }, recorder)
         });
+        let (violation, run) = found.unzip();
         let (node_states, messages) = self.atlas.sizes();
         Found {
             states: self.seen.len(),
@@ -126,6 +138,7 @@ impl<S: System> Search<'_, S> {
             is_complete: violation.is_none() && self.queue.is_empty(),
             met: self.atlas.met,
             violation,
+            run,
         }
     }
 
@@ -142,10 +155,15 @@ impl<S: System> Search<'_, S> {
         end.map_err(|rule| Broken(None, rule))
     }
 
-    fn check_node(&self, node: u32, state: &Numbers<S::Budget>) -> Result<(), Broken> {
-        let node = self.atlas.node(node);
+    fn check_node(
+        &self,
+        number: u32,
+        state: &Numbers<S::Budget>,
+        place: usize,
+    ) -> Result<(), Broken> {
+        let node = self.atlas.node(number);
         let checked = self.system.check_node(node, &self.view(state));
-        checked.map_err(|rule| Broken(None, rule))
+        checked.map_err(|rule| Broken(Some(happened(place, number, None)), rule))
     }
 
     /// Whether anything can happen that makes another state.
@@ -172,7 +190,7 @@ impl<S: System> Search<'_, S> {
         if let Some(known) = known.flatten() {
             let known = Rc::clone(known);
             let mut here = known.here.iter();
-            here.try_for_each(|node| self.check_node(*node, state))?;
+            here.try_for_each(|node| self.check_node(*node, state, place))?;
             for what in &known.moves {
                 goes_on |= self.take(at, state, place, *what)?;
             }
@@ -182,14 +200,15 @@ impl<S: System> Search<'_, S> {
         known.here.push(first);
         let mut visited = 0;
         while let Some(node) = known.here.get(visited).copied() {
-            self.check_node(node, state)?;
+            self.check_node(node, state, place)?;
             // What is tried at rest comes first.
             let tried = if visited > 0 { at_rest } else { 0 };
             visited += 1;
             for event in events[tried..].iter().copied() {
                 let step = self.atlas.step(node, event);
                 let taken = self.atlas.known_step(step);
-                let taken = taken.map_err(|rule| Broken(Some((place, event)), rule))?;
+                let broken = |rule| Broken(Some(happened(place, node, Some(event))), rule);
+                let taken = taken.map_err(broken)?;
                 let Some(taken) = taken else { continue };
                 if taken.is_silent && !known.here.contains(&taken.to) {
                     known.here.push(taken.to);
@@ -252,7 +271,8 @@ impl<S: System> Search<'_, S> {
         what: Move,
     ) -> Result<bool, Broken> {
         let Move { node, event, step } = what;
-        let broken = |rule| Broken(Some((place, event)), rule);
+        let here = happened(place, node, Some(event));
+        let broken = |rule| Broken(Some(here), rule);
         let Some(known) = self.atlas.known_step(step).map_err(broken)? else {
             return Ok(false);
         };
@@ -286,8 +306,7 @@ impl<S: System> Search<'_, S> {
         }
         let (node, input) = (self.atlas.node(node), self.atlas.input(event.kind));
         self.system.spend(node, input, &mut next.left);
-        // There are at most as many places as fit.
-        let visited = self.visit(next, Some((at, place as u8, event)));
+        let visited = self.visit(next, Some((at, here)));
         visited.map_err(|Broken(_, rule)| broken(rule))?;
         Ok(true)
     }
@@ -295,7 +314,7 @@ impl<S: System> Search<'_, S> {
     fn visit(
         &mut self,
         state: Numbers<S::Budget>,
-        origin: Option<(u32, u8, Event)>,
+        origin: Option<(u32, Happened)>,
     ) -> Result<(), Broken> {
         let fingerprint = self.fingerprint(&state);
         if !self.seen.insert(fingerprint) {
@@ -366,20 +385,27 @@ impl<S: System> Search<'_, S> {
         fingerprint.end()
     }
 
-    fn path(&self, at: u32) -> Vec<(usize, Event)> {
+    fn path(&self, at: u32) -> Vec<Happened> {
         let mut path = Vec::new();
         let mut next = Some(at);
-        while let Some((before, place, event)) = next.and_then(|at| self.origins[at as usize]) {
-            path.push((usize::from(place), event));
+        while let Some((before, happened)) = next.and_then(|at| self.origins[at as usize]) {
+            path.push(happened);
             next = Some(before);
         }
         path.reverse();
         path
     }
 
-    fn line(&self, place: usize, event: Event) -> String {
+    fn line(&self, Happened { place, event, .. }: Happened) -> Option<String> {
+        let event = event?;
         let input = self.atlas.input(event.kind);
         let message = event.message.map(|message| self.atlas.message(message));
-        self.system.tell(place, input, message)
+        Some(self.system.tell(usize::from(place), input, message))
     }
+}
+
+fn happened(place: usize, node: u32, event: Option<Event>) -> Happened {
+    // There are at most as many places as fit.
+    let place = place as u8;
+    Happened { place, node, event }
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 
 use super::explore::search;
 use super::system::System;
+use crate::page::{self, Recorder};
 
 /// What a search has met.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Found<G> {
     pub met: BTreeSet<G>,
     /// The first that was found, by a shortest way.
     pub violation: Option<Violation>,
+    /// The same way, as a [page](crate::page).
+    pub run: Option<Recorder>,
 }
 
 /// A broken rule, and how it came to it.
@@ -62,7 +65,8 @@ impl<G> fmt::Display for Found<G> {
     }
 }
 
-/// Searches all of the system, as a test does: says what was found and how long it took.
+/// Searches all of the system, as a test does: says what was found and how long it took. The way to a
+/// broken rule is left as a [page](crate::page).
 ///
 /// # Panics
 /// If a rule is broken, with the way to it; if one of the goals is not met; if there are more than
@@ -73,6 +77,12 @@ pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
     let found = search(system, STATES_MAX);
     let seconds = begun.elapsed().as_secs_f32();
     println!("{name}: {found}; {seconds:.1} s");
+    if let Some(run) = found.run {
+        run.about("search", name);
+        let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+        let file = format!("{package}-search-{name}.html").replace([' ', '/'], "-");
+        page::leave(&run, &page::beside_tests(&file));
+    }
     if let Some(violation) = found.violation {
         panic!("{name}: {violation}");
     }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use super::atlas::Atlas;
 use super::fingerprint::Fingerprint;
+use crate::page::{Kind, View, caption_of};
 
 /// A few nodes that send each other messages, as values.
 ///
@@ -122,6 +123,26 @@ pub trait System {
     /// The observer who has seen the same with other names.
     fn rename_checker(&self, checker: &Self::Checker, _renaming: &[usize]) -> Self::Checker {
         checker.clone()
+    }
+
+    /// What the node at a place is called on a page.
+    fn name(&self, place: usize) -> String {
+        place.to_string()
+    }
+
+    /// What a page shows of a node.
+    fn view(&self, _node: &Self::Node) -> View {
+        View::default()
+    }
+
+    /// As what sort of event a page shows an input that comes alone.
+    fn kind(&self, _input: Self::Input) -> Kind {
+        Kind::Note
+    }
+
+    /// The name of a message on a page, and what it says.
+    fn caption(&self, message: &Self::Message) -> (String, String) {
+        caption_of(message)
     }
 
     /// How a story tells it: what happened to the node at that place.

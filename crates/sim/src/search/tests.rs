@@ -257,3 +257,31 @@ fn a_search_that_is_cut_short_is_not_complete() {
     assert!(!found.is_complete && found.violation.is_none());
     assert!(found.states <= 20, "{found}");
 }
+
+/// How many lines a list of a page has.
+fn count(page: &str, list: &str) -> usize {
+    let (_, rest) = page.split_once(&format!("\"{list}\":[\n")).expect(list);
+    rest.lines()
+        .take_while(|line| line.starts_with('['))
+        .count()
+}
+
+#[test]
+fn a_way_to_a_broken_rule_is_a_page_with_its_silent_steps() {
+    for silent in [false, true] {
+        let found = explore(&Roll {
+            silent,
+            bug: Some(Bug::PanicsWhenAllAreThere),
+            ..Roll::default()
+        });
+        let violation = found.violation.expect("a violation");
+        let page = found.run.expect("a run").html();
+        // Two speak, and the third hears both of them; a silent step is no line of the story.
+        assert_eq!(violation.story.len(), if silent { 3 } else { 4 });
+        assert_eq!(count(&page, "events"), 4, "silent: {silent}");
+        assert_eq!(count(&page, "nodes"), 3);
+        assert_eq!(count(&page, "messages"), 4, "each to both others");
+        assert!(page.contains("\"violation\":[4,\"assertion"));
+    }
+    assert!(explore(&Roll::default()).run.is_none());
+}

@@ -98,6 +98,11 @@ impl<P: Portrait> World<P> {
 }
 
 impl<P: Process> World<P> {
+    /// From now on nothing is recorded. The world runs on as it would.
+    pub fn stop_recording(&mut self) {
+        self.recording = None;
+    }
+
     /// Something happens, to be read and to be shown.
     pub(super) fn note(&mut self, node: NodeId, what: Happening<P::Message>) {
         if let Some(recording) = &mut self.recording {

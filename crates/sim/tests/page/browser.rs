@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::runs::{EVIL, by_hand, long};
+use super::runs::{EVIL, by_hand, long, twice};
 use super::webdriver::Browser;
 use synod_sim::page::Recorder;
 
@@ -23,6 +23,8 @@ fn pages_work_in_a_browser() {
     a_link_holds_the_moment(&browser, &small);
     can_be_read_in_both_schemes(&browser);
     assert_eq!(browser.run("window.hacked"), "undefined", "markup was read");
+    says_nothing_to_the_console(&browser);
+    runs_are_apart(&browser);
     says_nothing_to_the_console(&browser);
     ten_thousand_events_stay_responsive(&browser);
     says_nothing_to_the_console(&browser);
@@ -69,6 +71,22 @@ fn opens_at_the_violation(browser: &Browser) {
     let clock =
         browser.run("document.querySelector('#nodes article:first-child .clock').textContent");
     assert_eq!(clock, "Clock beside true time: -1.000 to 2.000 ms");
+}
+
+/// Each run counts its own time, and has its own causes.
+fn runs_are_apart(browser: &Browser) {
+    browser.open(&written("twice", &twice()), "");
+    assert_eq!(moment(browser), 4.0, "the page opens at what it shows");
+    let banner = browser.run("document.getElementById('violation').textContent");
+    assert_eq!(banner, "Shown at event 4: where both part");
+    browser.run("(synodPage.goTo(6), synodPage.choose(6))");
+    let now = browser.run("document.getElementById('now').textContent");
+    assert_eq!(now, "event 7, 5.000 ms");
+    let past = browser.number("synodPage.view.past.size");
+    assert_eq!(past, 0.0, "a cause in another run");
+    browser.run("synodPage.choose(3)");
+    assert_eq!(browser.number("synodPage.view.past.size"), 2.0);
+    assert_eq!(browser.number("synodPage.runs.length"), 2.0);
 }
 
 fn moves_with_keys_and_slider(browser: &Browser) {

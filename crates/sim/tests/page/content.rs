@@ -4,7 +4,7 @@ use synod_sim::page::{self, Kind, Recorder};
 use synod_sim::script::{Folder, Stage};
 use synod_sim::{NodeId, World, WorldOptions};
 
-use super::runs::{EVIL, Ring, bad, by_hand, long, ms};
+use super::runs::{EVIL, Ring, bad, by_hand, long, ms, twice};
 
 fn recorded(seed: u64, options: WorldOptions) -> (Recorder, World<Ring>) {
     let recorder = Recorder::new("Ring");
@@ -180,6 +180,50 @@ fn a_violation_is_at_the_event_after_which_it_was_found() {
     recorder.violation_at(ms(5), "an answer of then");
     stands(&recorder, "[5,\"an answer of then\"]");
     stands(&Recorder::new("none"), "null");
+}
+
+#[test]
+fn several_runs_stand_one_behind_the_other() {
+    let page = twice().html();
+    // Each begins with its title, the second a second behind the last event of the first.
+    let events = items(&page, "events");
+    let times: Vec<i128> = events.iter().map(|event| event[0] / 1_000_000).collect();
+    let expected = [0, 1, 3, 5, 1005, 1006, 1010];
+    assert_eq!(times, expected, "each run has its own time");
+    assert!(page.contains("\"runs\":[[1,0,\"it arrives\"],[5,1005000000,\"it is lost\"]]"));
+    // What lasts ends with its run, and a clock counts from the run's own beginning.
+    let spans = items(&page, "spans");
+    assert_eq!((spans[0][1], spans[1][1]), (1_005_000_000, -1));
+    let clocks = page.matches(",[0,0]]").count();
+    assert_eq!(clocks, 2, "the nodes', and no event has another");
+    // The first run has what the page is to show, and a violation counts more.
+    assert!(page.contains("\"violation\":null,\"opening\":[4,\"where both part\"]"));
+    let recorder = twice();
+    recorder.violation_at(ms(1), "a rule");
+    recorder.opens_at(ms(1), "nothing");
+    let page = recorder.html();
+    assert!(page.contains("\"violation\":[6,\"a rule\"],\"opening\":null"));
+}
+
+#[test]
+fn a_story_that_panics_leaves_its_page() {
+    let name = "a_story_told_by_hand";
+    let page = page::beside_tests(&format!("synod-sim-{name}.html"));
+    drop(std::fs::remove_file(&page));
+    let told = |fails: bool| {
+        let story = move || {
+            let recorder = Recorder::new("told");
+            let _left = page::LeftByPanic::new(&recorder);
+            recorder.event(ms(1), NodeId(1), Kind::Start, "starts");
+            assert!(!fails, "rule: it is broken");
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(story).expect("a thread").join()
+    };
+    assert!(told(false).is_ok() && !page.exists(), "nothing failed");
+    assert!(told(true).is_err());
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert!(page.contains("\"violation\":[1,\"rule: it is broken\"]"));
 }
 
 /// Tells what it is told to a recorder, and fails where it shall.

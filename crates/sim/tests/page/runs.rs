@@ -131,6 +131,28 @@ pub(crate) fn by_hand() -> Recorder {
     recorder
 }
 
+/// The same message in two runs, on the same lines; in the second it is lost.
+pub(crate) fn twice() -> Recorder {
+    let recorder = Recorder::new("Twice");
+    let [a, b] = [1, 2].map(NodeId);
+    for lost in [false, true] {
+        recorder.begin_run(if lost { "it is lost" } else { "it arrives" });
+        recorder.event(ms(1), a, Kind::Timer, "timer");
+        let hello = recorder.sent(ms(1), a, b, ("Hello", "hello"));
+        recorder.began(ms(1), "cut", &[], "cut");
+        match lost {
+            true => recorder.lost(ms(3), hello, "cut off"),
+            false => drop(recorder.received(ms(3), hello)),
+        }
+        let mut view = View::default();
+        view.text = format!("lost: {lost}");
+        view.clock = Some((ms(5), ms(5)));
+        recorder.view(ms(5), b, view);
+        recorder.opens_at(ms(5), "where both part");
+    }
+    recorder
+}
+
 /// So many events of three nodes that talk all the time.
 pub(crate) fn long(events: u64) -> Recorder {
     let recorder = Recorder::new("Long").events_max(events as usize);

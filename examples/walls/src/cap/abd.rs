@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, OpId, Process, Start, Value};
 
 use crate::scene::{Ask, Board};
@@ -99,6 +100,43 @@ impl Process for Majority {
             }
         }
         Ok(())
+    }
+}
+
+impl Portrait for Majority {
+    fn view(&self) -> View {
+        let (tag, value) = &self.held;
+        let mut view = View::default();
+        view.text = match value {
+            Some(value) => format!("holds {value:?}, tag {}.{}", tag.0, tag.1),
+            None => "holds nothing".to_owned(),
+        };
+        let marks = self
+            .open
+            .iter()
+            .map(|(op, operation)| match operation.phase {
+                Phase::Ask(_) => format!("asks a majority for operation {}", op.0),
+                Phase::Store(_) => format!("stores at a majority for operation {}", op.0),
+            });
+        view.marks = marks.collect();
+        view
+    }
+
+    fn caption(word: &Word) -> (String, String) {
+        let version = |(number, node): Tag, value: &Option<Value>| match value {
+            Some(value) => format!("{value:?}, tag {number}.{node}"),
+            None => "nothing".to_owned(),
+        };
+        let (name, op, text) = match word {
+            Word::Ask(op) => ("Ask", op, "what do you hold?".to_owned()),
+            Word::Holds(op, tag, value) => ("Holds", op, version(*tag, value)),
+            Word::Store(op, tag, value) => ("Store", op, version(*tag, value)),
+            Word::Stored(op) => ("Stored", op, "it is stored".to_owned()),
+        };
+        (
+            name.to_owned(),
+            format!("{name} for operation {}: {text}", op.0),
+        )
     }
 }
 

@@ -2,16 +2,15 @@
 //! promise.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{ClientId, KvInput, KvOutput, NodeId, Process, Rng, WorldOptions};
+use synod_sim::{ClientId, KvInput, KvOutput, NodeId, Rng, WorldOptions};
 use synod_vclock::VersionVector;
 
 use super::Siblings;
 use super::execution::{KEY, NODES, PATIENCE, calm};
 use super::siblings::SEPARATOR;
-use crate::scene::{Ask, Board, Scene};
+use crate::scene::{Scene, Store};
 
 /// What is left of two acknowledged writes, one on each side of a cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +24,9 @@ pub struct Remains {
 /// Both sides write while they are cut off from each other; then gossip goes round.
 pub fn collide<P>(seed: u64) -> Remains
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
-    let mut scene = calm::<P>(seed, WorldOptions::default());
+    let mut scene = calm::<P>(seed, WorldOptions::default(), None);
     scene.cut(&[NodeId(3)]);
     let mut writes = Vec::new();
     for (client, node, value) in [(1, 1, "left"), (2, 3, "right")] {
@@ -61,7 +60,7 @@ where
 /// # Errors
 /// What was wrong, for a person.
 pub fn sessions(seed: u64, operations: u64) -> Result<(), String> {
-    let mut scene = calm::<Siblings>(seed, WorldOptions::default());
+    let mut scene = calm::<Siblings>(seed, WorldOptions::default(), None);
     let mut rng = Rng::new(!seed);
     let mut causality = Causality::default();
     for number in 0..operations {
@@ -139,10 +138,7 @@ impl Causality {
     }
 }
 
-fn context<P: Process<Input = Ask, Shared = Rc<Board>>>(
-    scene: &Scene<P>,
-    read: synod_sim::OpId,
-) -> VersionVector<u64> {
+fn context<P: Store>(scene: &Scene<P>, read: synod_sim::OpId) -> VersionVector<u64> {
     let contexts = scene.board.contexts.borrow();
     contexts
         .get(&read)
@@ -155,15 +151,12 @@ fn pause(scene: &mut Scene<Siblings>, rng: &mut Rng) {
     scene.world.run_until(until);
 }
 
-fn gossip<P: Process<Input = Ask, Shared = Rc<Board>>>(scene: &mut Scene<P>) {
+fn gossip<P: Store>(scene: &mut Scene<P>) {
     let now = scene.world.now();
     scene.world.run_until(now + Duration::from_millis(500));
 }
 
-fn show<P: Process<Input = Ask, Shared = Rc<Board>>>(
-    scene: &mut Scene<P>,
-    node: NodeId,
-) -> Option<String> {
+fn show<P: Store>(scene: &mut Scene<P>, node: NodeId) -> Option<String> {
     let client = ClientId(100 + node.0);
     let read = scene.ask(client, node, KvInput::get(KEY));
     scene.wait(read, PATIENCE);

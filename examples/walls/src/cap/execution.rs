@@ -1,11 +1,11 @@
 //! The execution of Gilbert and Lynch's proof, built for any store of this crate.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{ClientId, KvInput, NodeId, OpId, Process, Rng, Verdict, WorldOptions};
+use synod_sim::page::Recorder;
+use synod_sim::{ClientId, KvInput, NodeId, OpId, Rng, Verdict, WorldOptions};
 
-use crate::scene::{Ask, Board, Scene};
+use crate::scene::{Scene, Store};
 
 /// What was seen while nothing came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +46,13 @@ pub enum Operation {
 /// A write on one side, then a read on the other, all messages between the sides lost (Gilbert and
 /// Lynch 2002, proof of Theorem 1). Which node is alone, and whether it is asked to write or to read,
 /// is drawn.
-pub fn cut<P>(seed: u64, lasts: Duration) -> Seen
+///
+/// A recorder is given the run, with the moment at which its verdict is clear.
+pub fn cut<P>(seed: u64, lasts: Duration, recorder: Option<&Recorder>) -> Seen
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
-    let mut scene = calm::<P>(seed, WorldOptions::default());
+    let mut scene = calm::<P>(seed, WorldOptions::default(), recorder);
     let mut rng = Rng::new(!seed);
     let alone = NodeId(1 + rng.below(NODES));
     let other = NodeId(1 + (alone.0 + rng.below(NODES - 1)) % NODES);
@@ -73,20 +75,44 @@ where
     let open = open
         .into_iter()
         .find(|(_, op, _)| scene.answer(*op).is_none());
-    match (open, scene.verdict()) {
-        (Some((what, op, node)), _) => heal(scene, what, op, node, [write, read]),
+    let seen = match (open, scene.verdict()) {
+        (Some((what, op, node)), _) => heal(&mut scene, what, op, node, [write, read]),
         (None, Verdict::Violation(violation)) => Seen::NotLinearizable {
             written: writer,
             read: reader,
             drawing: violation.to_string(),
         },
         (None, _) => Seen::Both,
+    };
+    if let Some(recorder) = recorder {
+        let answered = scene.answer(read).map_or(ends, |(at, _)| at);
+        show(recorder, &seen, ends, answered);
+    }
+    seen
+}
+
+/// Marks the end of the cut if somebody still waits then, and else the read that was wrong.
+fn show(recorder: &Recorder, seen: &Seen, ends: Duration, answered: Duration) {
+    match seen {
+        Seen::Unanswered { what, node, .. } => {
+            let what = format!("{what:?}").to_lowercase();
+            let text = format!("the {what} at {node} was not answered as long as the cut lasted");
+            recorder.opens_at(ends, &text);
+        }
+        Seen::NotLinearizable { written, read, .. } => {
+            let text = format!(
+                "not linearizable: the write at {written} was acknowledged before the read at {read} \
+                 began, which did not see it"
+            );
+            recorder.violation_at(answered, &text);
+        }
+        Seen::Both => {}
     }
 }
 
-fn heal<P>(mut scene: Scene<P>, what: Operation, op: OpId, node: NodeId, all: [OpId; 2]) -> Seen
+fn heal<P>(scene: &mut Scene<P>, what: Operation, op: OpId, node: NodeId, all: [OpId; 2]) -> Seen
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
     scene.world.heal_all();
     let healed = scene.wait(op, PATIENCE);
@@ -102,11 +128,11 @@ where
 }
 
 /// A cluster that has found its leader, if it has such a thing, and holds "old" everywhere.
-pub(super) fn calm<P>(seed: u64, options: WorldOptions) -> Scene<P>
+pub(super) fn calm<P>(seed: u64, options: WorldOptions, recorder: Option<&Recorder>) -> Scene<P>
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
-    let mut scene = Scene::<P>::new(seed, NODES, options);
+    let mut scene = Scene::<P>::recorded(seed, NODES, options, recorder);
     scene.world.run_until(Duration::from_secs(1));
     let first = scene.ask(ClientId(0), NodeId(1), KvInput::put(KEY, "old"));
     scene.wait(first, PATIENCE);

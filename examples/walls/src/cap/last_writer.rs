@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use synod_lamport::{LamportClock, Stamp};
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, Process, Start, Value};
 
 use crate::scene::{Ask, Board};
@@ -70,6 +71,27 @@ impl Process for LastWriter {
             }
         }
         Ok(())
+    }
+}
+
+impl Portrait for LastWriter {
+    fn view(&self) -> View {
+        let mut view = View::default();
+        view.text = match &self.held {
+            Some((stamp, value)) => {
+                format!(
+                    "holds {value:?}, written at {} by n{}",
+                    stamp.time, stamp.node
+                )
+            }
+            None => "holds nothing".to_owned(),
+        };
+        view
+    }
+
+    fn caption((stamp, value): &Self::Message) -> (String, String) {
+        let text = format!("{value:?}, written at {} by n{}", stamp.time, stamp.node);
+        ("Gossip".to_owned(), text)
     }
 }
 

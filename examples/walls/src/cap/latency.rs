@@ -1,12 +1,11 @@
 //! The other half of PACELC: what consistency costs while nothing is cut.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{ClientId, KvInput, NodeId, Process, WorldOptions};
+use synod_sim::{ClientId, KvInput, NodeId, WorldOptions};
 
 use super::execution::{KEY, NODES, PATIENCE, calm};
-use crate::scene::{Ask, Board};
+use crate::scene::Store;
 
 /// What was measured at one delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +25,14 @@ pub struct Latency {
 /// answers that node's own clients at once, and is linearizable.
 pub fn measure<P>(seed: u64, delay: Duration) -> Latency
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
     let mut options = WorldOptions::default();
     options.delay_min = delay;
     options.delay_mean = Duration::ZERO;
     options.sync_min = Duration::ZERO;
     options.sync_mean = Duration::ZERO;
-    let mut scene = calm::<P>(seed, options);
+    let mut scene = calm::<P>(seed, options, None);
     let mut quickest = (PATIENCE, PATIENCE);
     for writer in 1..=NODES {
         for reader in (1..=NODES).filter(|reader| *reader != writer) {
@@ -57,10 +56,13 @@ where
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::rc::Rc;
 
-    use synod_sim::{Context, Event, KvOutput, KvRequest, OpId, Start, Value};
+    use synod_sim::page::{Portrait, View};
+    use synod_sim::{Context, Event, KvOutput, KvRequest, OpId, Process, Start, Value};
 
     use super::*;
+    use crate::scene::{Ask, Board};
 
     /// A register that the first node holds; the others pass on what they are asked.
     struct AtFirst {
@@ -134,6 +136,12 @@ mod tests {
                 _ => {}
             }
             Ok(())
+        }
+    }
+
+    impl Portrait for AtFirst {
+        fn view(&self) -> View {
+            View::default()
         }
     }
 

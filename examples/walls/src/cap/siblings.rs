@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, Process, Start, Value};
 use synod_vclock::DvvSet;
 
@@ -64,6 +65,26 @@ impl Process for Siblings {
             }
         }
         Ok(())
+    }
+}
+
+impl Portrait for Siblings {
+    fn view(&self) -> View {
+        let mut view = View::default();
+        view.text = match self.shown() {
+            Some(value) => format!("holds {value:?}"),
+            None => "holds nothing".to_owned(),
+        };
+        view
+    }
+
+    fn caption(set: &Self::Message) -> (String, String) {
+        let values: Vec<String> = set.values().map(|value| format!("{value:?}")).collect();
+        let text = match values.is_empty() {
+            true => "I hold nothing".to_owned(),
+            false => format!("I hold {}", values.join(" and ")),
+        };
+        ("Gossip".to_owned(), text)
     }
 }
 

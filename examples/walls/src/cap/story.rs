@@ -1,14 +1,13 @@
 //! What `walls cap` prints.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::Process;
+use synod_sim::page::Recorder;
 
 use super::{LastWriter, Majority, Operation, Seen, Siblings, collide, cut, measure, sessions};
 use crate::raft_service::RaftService;
 use crate::report::{Page, Report};
-use crate::scene::{Ask, Board};
+use crate::scene::{Store, begin_run};
 
 /// Cuts four stores in two: each one leaves a request unanswered, or answers wrongly
 #[derive(Clone, Debug, clap::Args)]
@@ -32,7 +31,7 @@ enum Design {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &CapOptions) -> Report {
+pub fn run(options: &CapOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "CAP: a register that is cut in two is silent or wrong",
         "Gilbert and Lynch 2002, Theorem 1",
@@ -46,34 +45,37 @@ pub fn run(options: &CapOptions) -> Report {
          linearizability.",
     );
     page.head("Four registers");
-    store::<RaftService>(&mut page, options, "Raft", Design::Consistent);
+    store::<RaftService>(&mut page, options, ("Raft", Design::Consistent), recorder);
     let abd = "majority register (Attiya, Bar-Noy, Dolev 1995)";
-    store::<Majority>(&mut page, options, abd, Design::Consistent);
+    store::<Majority>(&mut page, options, (abd, Design::Consistent), recorder);
     page.paragraph(
         "  (It has no leader and needs no consensus: FLP has nothing against it, and CAP has.)",
     );
     let siblings = "dotted version vectors, gossip";
-    store::<Siblings>(&mut page, options, siblings, Design::Available);
-    store::<LastWriter>(
-        &mut page,
-        options,
-        "last writer wins, gossip",
-        Design::Available,
-    );
+    store::<Siblings>(&mut page, options, (siblings, Design::Available), recorder);
+    let last = "last writer wins, gossip";
+    store::<LastWriter>(&mut page, options, (last, Design::Available), recorder);
     conflicts(&mut page, options);
     pacelc(&mut page, options);
     page.end()
 }
 
-fn store<P>(page: &mut Page, options: &CapOptions, name: &str, design: Design)
-where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+fn store<P>(
+    page: &mut Page,
+    options: &CapOptions,
+    (name, design): (&str, Design),
+    mut recorder: Option<&Recorder>,
+) where
+    P: Store,
 {
     page.line("");
     page.line(format_args!("{name}:"));
     let mut stands = !options.cuts.is_empty();
     for &seconds in &options.cuts {
-        let seen = cut::<P>(options.seed, Duration::from_secs(seconds));
+        // Of the cuts the first is shown: the others differ in nothing but the time.
+        let shown = recorder.take();
+        begin_run(shown, name);
+        let seen = cut::<P>(options.seed, Duration::from_secs(seconds), shown);
         page.line(format_args!("  cut for {seconds:>3} s: {}", told(&seen)));
         stands &= match &seen {
             Seen::Unanswered {

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use synod_sim::page::{Kind, Portrait, Recorder, View};
 use synod_sim::{Context, Crash, Event, NodeId, Process, Rng, Start, World, WorldOptions};
 
 use super::Moved;
@@ -39,11 +40,27 @@ impl Process for Desk {
     }
 }
 
+impl Portrait for Desk {
+    fn view(&self) -> View {
+        let mut view = View::default();
+        view.text = format!("balance {}", self.balance);
+        view
+    }
+
+    fn caption(booking: &Booking) -> (String, String) {
+        ("Booking".to_owned(), format!("{booking:+}"))
+    }
+}
+
 /// Money goes from an account to the other by two messages. In every other transfer, by chance, the
 /// teller is killed in the step that sends them, behind none, one or both.
 #[must_use]
-pub fn transfer_in_halves(seed: u64, transfers: u64) -> Moved {
-    let mut world = World::<Desk>::new(seed, 3, WorldOptions::default(), ());
+pub fn transfer_in_halves(seed: u64, transfers: u64, recorder: Option<&Recorder>) -> Moved {
+    let options = WorldOptions::default();
+    let mut world = match recorder {
+        Some(recorder) => World::<Desk>::recorded(seed, 3, options, (), recorder),
+        None => World::new(seed, 3, options, ()),
+    };
     let mut rng = Rng::new(!seed);
     let mut moved = Moved::default();
     let mut before = sum(&world);
@@ -56,6 +73,10 @@ pub fn transfer_in_halves(seed: u64, transfers: u64) -> Moved {
         world.run_until(until);
         let after = sum(&world);
         moved.transfers += 1;
+        if let Some(recorder) = recorder.filter(|_| after != before) {
+            let text = format!("half a transfer: the sum was {before}, and is {after}");
+            recorder.everywhere(world.now(), Kind::Note, &text);
+        }
         moved.halves += u64::from(after != before);
         before = after;
     }

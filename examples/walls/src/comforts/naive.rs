@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, Process, Start, Value};
 
-use crate::scene::{Ask, Board};
+use crate::scene::{Ask, Board, map_text};
 
 /// A node that keeps what everybody knows in its own memory. Who changes something tells the others.
 #[derive(Debug)]
@@ -54,5 +55,18 @@ impl Process for Naive {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Portrait for Naive {
+    fn view(&self) -> View {
+        let mut view = View::default();
+        view.text = map_text(&self.map);
+        view
+    }
+
+    fn caption((key, held): &Change) -> (String, String) {
+        let text = format!("{} = {held:?}", key.escape_ascii());
+        ("Change".to_owned(), text)
     }
 }

@@ -1,14 +1,14 @@
 //! What is lost on three nodes, and what gives it back.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use synod_lamport::{LamportClock, LamportTime};
+use synod_sim::page::Recorder;
 use synod_sim::{ClientId, Crash, KvInput, KvOutput, NodeId, OpId, Process, Rng, WorldOptions};
 use synod_vclock::{CausalOrder, VectorClock};
 
 use crate::raft_service::RaftService;
-use crate::scene::{Ask, Board, Scene};
+use crate::scene::{Scene, Store};
 
 /// A counter that three clients raise at three nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +53,13 @@ pub struct Moved {
 }
 
 /// Each of three clients raises one counter at a node of its own, again and again.
-pub fn count<P>(seed: u64, each: u64) -> Counted
+///
+/// A recorder is given the run.
+pub fn count<P>(seed: u64, each: u64, recorder: Option<&Recorder>) -> Counted
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
-    let mut scene = Scene::<P>::new(seed, 3, WorldOptions::default());
+    let mut scene = Scene::<P>::recorded(seed, 3, WorldOptions::default(), recorder);
     scene.world.run_until(Duration::from_secs(1));
     for _ in 0..each {
         let asked =
@@ -84,7 +86,7 @@ where
 
 fn length<P>(scene: &Scene<P>, op: OpId) -> u64
 where
-    P: Process<Input = Ask, Shared = Rc<Board>>,
+    P: Store,
 {
     match scene.answer(op) {
         Some((_, KvOutput::Value(Some(value)))) => value.len() as u64,

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use synod_sim::page::Recorder;
 use synod_sim::{ClientId, Crash, Fault, KvInput, NodeId, Process, WorldOptions};
 
 use super::Shown;
 use super::network::{PATIENCE, put, ready};
 use crate::raft_service::RaftService;
-use crate::scene::{Founding, Scene};
+use crate::scene::{Founding, Scene, begin_run};
 
-pub(super) fn free_transport(seed: u64) -> Shown {
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+pub(super) fn free_transport(seed: u64, recorder: Option<&Recorder>) -> Shown {
+    begin_run(recorder, "7. Messages are counted");
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     let leader = leader(&scene);
     let before = scene.world.stats().sent;
     for number in 0..OPERATIONS {
@@ -33,17 +35,24 @@ pub(super) fn free_transport(seed: u64) -> Shown {
         ours: format!("{OPERATIONS} under way at once: {together:.1}"),
         holds: together * 4.0 < one_by_one,
         told: Some(
-            "bytes and system calls an operation cannot be seen in a simulation; `cargo bench` has them"
+            "bytes and system calls an operation: nothing is encoded here, and nothing leaves the process"
                 .to_owned(),
         ),
     }
 }
 
-pub(super) fn homogeneous(seed: u64) -> Shown {
-    let naive = with_a_slow_disk(seed, 2);
-    let ours = with_a_slow_disk(seed, 3);
-    let skipped = with_two_versions(seed, false);
-    let refused = with_two_versions(seed, true);
+pub(super) fn homogeneous(seed: u64, recorder: Option<&Recorder>) -> Shown {
+    begin_run(recorder, "8. A slow disk: both of two must store");
+    let naive = with_a_slow_disk(seed, 2, recorder);
+    begin_run(recorder, "8. A slow disk: two of three must");
+    let ours = with_a_slow_disk(seed, 3, recorder);
+    begin_run(
+        recorder,
+        "8. An older version: goes past what it cannot read",
+    );
+    let skipped = with_two_versions(seed, false, recorder);
+    begin_run(recorder, "8. An older version: ours");
+    let refused = with_two_versions(seed, true, recorder);
     Shown {
         switched_on: "a disk stalls for five seconds; one node is of an older version".to_owned(),
         naive: format!(
@@ -71,8 +80,9 @@ pub(super) fn homogeneous(seed: u64) -> Shown {
 }
 
 /// How long a write takes while a follower's disk does not finish anything.
-fn with_a_slow_disk(seed: u64, nodes: u64) -> Duration {
-    let mut scene = Scene::<RaftService>::new(seed, nodes, WorldOptions::default());
+fn with_a_slow_disk(seed: u64, nodes: u64, recorder: Option<&Recorder>) -> Duration {
+    let options = WorldOptions::default();
+    let mut scene = Scene::<RaftService>::recorded(seed, nodes, options, recorder);
     scene.world.run_until(Duration::from_secs(1));
     let op = scene.ask(ClientId(1), NodeId(1), put(0));
     scene.wait(op, PATIENCE);
@@ -90,8 +100,8 @@ struct Versions {
 }
 
 /// A follower is started again by an older program, which does not know one of the commands.
-fn with_two_versions(seed: u64, heeds: bool) -> Versions {
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+fn with_two_versions(seed: u64, heeds: bool, recorder: Option<&Recorder>) -> Versions {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     scene.board.heeds_founding.set(heeds);
     let leader = leader(&scene);
     let node = NodeId(1 + leader.0 % 3);
@@ -124,4 +134,4 @@ fn leader(scene: &Scene<RaftService>) -> NodeId {
     leading.next().unwrap_or(NodeId(1))
 }
 
-const OPERATIONS: u64 = 64;
+const OPERATIONS: u64 = 32;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use synod_raft::{Index, Message, Replicate, Term};
+use synod_sim::page::{Kind, Recorder};
 use synod_sim::{ClientId, Crash, KvInput, NodeId, Process, Verdict, WorldOptions};
 
 use super::Shown;
 use super::network::{PATIENCE, put, ready};
 use crate::raft_service::RaftService;
-use crate::scene::{Founding, Scene};
+use crate::scene::{Founding, Scene, begin_run};
 
 /// Follows whoever names the highest term.
 struct Trusting {
@@ -24,18 +25,19 @@ impl Trusting {
     }
 }
 
-pub(super) fn secure(seed: u64) -> Shown {
+pub(super) fn secure(seed: u64, recorder: Option<&Recorder>) -> Shown {
     let mut trusting = Trusting { term: 1 };
     trusting.hear(FORGED);
     let deaf = (0..100).filter(|_| !trusting.hear(2)).count();
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+    begin_run(recorder, "4. A stranger forges heartbeats");
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     let before = terms(&scene);
-    forge(&mut scene, FORGED);
+    forge(&mut scene, FORGED, recorder);
     let is_answered = write(&mut scene, 1);
     let unmoved = terms(&scene) == before;
     // A forger who is patient takes the next term instead. That costs an election, and no data.
     let next = before.iter().max().copied().unwrap_or(0) + 1;
-    forge(&mut scene, next);
+    forge(&mut scene, next, recorder);
     let is_answered = is_answered && write(&mut scene, 2);
     let deposed = terms(&scene).iter().all(|term| *term >= next);
     let is_right = scene.verdict().is_ok();
@@ -53,14 +55,23 @@ pub(super) fn secure(seed: u64) -> Shown {
         ),
         holds: unmoved && is_answered && is_right,
         told: Some(
-            "that a stranger is not heard at all is the transport's business, and there is none here".to_owned(),
+            "nobody sends bytes here, so nobody can be refused under TLS, where a stranger's frame reaches \
+             no decoder: `cargo test -p synod-transport --features ring --test tls refused_unheard`"
+                .to_owned(),
         ),
     }
 }
 
-pub(super) fn one_administrator(seed: u64) -> Shown {
-    let naive = contradict(seed, false);
-    let ours = contradict(seed, true);
+pub(super) fn one_administrator(seed: u64, recorder: Option<&Recorder>) -> Shown {
+    begin_run(recorder, "6. Two administrators: the newest word counts");
+    let naive = contradict(seed, false, recorder);
+    begin_run(recorder, "6. Two administrators: ours");
+    let ours = contradict(seed, true, recorder);
+    begin_run(
+        recorder,
+        "6. Two administrators: a new disk, told something else",
+    );
+    let new = contradict_on_a_new_disk(seed, recorder);
     Shown {
         switched_on: "a second administrator starts node 1 again, and tells it that it is alone"
             .to_owned(),
@@ -71,15 +82,24 @@ pub(super) fn one_administrator(seed: u64) -> Shown {
         },
         breaks: naive.is_violation && naive.starts,
         ours: format!(
-            "what a node was founded on stands on its disk: node 1 {}, and the other two go on",
+            "what a node was founded on stands on its disk: node 1 {}, and the other two go on. On a new \
+             disk, told that it and node 2 are all, it starts: of its messages {} are refused by the \
+             digest of what the others were founded on, and it answers {}",
             if ours.starts {
                 "starts"
             } else {
                 "does not start"
             },
+            new.refused,
+            if new.answers { "alone" } else { "nobody" },
         ),
-        holds: !ours.starts && ours.answered && !ours.is_violation,
-        told: Some("between nodes it is the digest in the first frame that is compared".to_owned()),
+        holds: !ours.starts
+            && ours.answered
+            && !ours.is_violation
+            && new.refused > 0
+            && !new.answers
+            && new.others_answer,
+        told: None,
     }
 }
 
@@ -89,8 +109,8 @@ struct Contradiction {
     is_violation: bool,
 }
 
-fn contradict(seed: u64, heeds: bool) -> Contradiction {
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+fn contradict(seed: u64, heeds: bool, recorder: Option<&Recorder>) -> Contradiction {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     scene.board.heeds_founding.set(heeds);
     let alone = Founding {
         voters: [NodeId(1)].into(),
@@ -114,6 +134,36 @@ fn contradict(seed: u64, heeds: bool) -> Contradiction {
     }
 }
 
+struct NewDisk {
+    /// How many messages of it the others refused.
+    refused: u64,
+    answers: bool,
+    others_answer: bool,
+}
+
+/// Node 1 has lost its disk, and whoever sets it up again names another group.
+fn contradict_on_a_new_disk(seed: u64, recorder: Option<&Recorder>) -> NewDisk {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
+    let two = Founding {
+        voters: [1, 2].map(NodeId).into(),
+        version: 2,
+    };
+    scene.world.crash(NodeId(1), Crash::Kill);
+    scene.board.stable.borrow_mut().remove(&NodeId(1));
+    scene.board.told.borrow_mut().insert(NodeId(1), two);
+    scene.world.restart(NodeId(1));
+    let op = scene.ask(ClientId(1), NodeId(1), KvInput::get("first"));
+    let answers = scene.wait(op, Duration::from_secs(2)).is_some();
+    let op = scene.ask(ClientId(2), NodeId(2), KvInput::put("first", "changed"));
+    let others_answer = scene.wait(op, PATIENCE).is_some();
+    let others = [2, 3].map(|node| scene.world.process(NodeId(node)));
+    NewDisk {
+        refused: others.iter().flatten().map(|node| node.refused()).sum(),
+        answers,
+        others_answer,
+    }
+}
+
 fn terms(scene: &Scene<RaftService>) -> Vec<u64> {
     let nodes = scene.world.node_ids().into_iter();
     let processes = nodes.filter_map(|node| scene.world.process(node));
@@ -121,7 +171,7 @@ fn terms(scene: &Scene<RaftService>) -> Vec<u64> {
 }
 
 /// To all, in the name of somebody else.
-fn forge(scene: &mut Scene<RaftService>, term: u64) {
+fn forge(scene: &mut Scene<RaftService>, term: u64, recorder: Option<&Recorder>) {
     for node in scene.world.node_ids() {
         let heartbeat = Replicate::Heartbeat {
             term: Term(term),
@@ -132,6 +182,10 @@ fn forge(scene: &mut Scene<RaftService>, term: u64) {
         let (from, now) = (NodeId(1 + node.0 % 3), scene.world.local_now(node));
         if let (Some(process), Some(now)) = (scene.world.process_mut(node), now) {
             process.forge(now, from, Message::Replicate(heartbeat));
+            if let Some(recorder) = recorder {
+                let text = format!("a forged heartbeat of term {term}, in the name of {from}");
+                recorder.event(scene.world.now(), node, Kind::Fault, &text);
+            }
         }
     }
     let until = scene.world.now() + Duration::from_millis(100);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use synod_paxos::single::{Acceptor, Config, Message, Output, Synod};
+use synod_paxos::single::{Acceptor, Config, Message, Output, Proposal, Synod};
 use synod_paxos::{Instant, NodeId, Quorums};
+use synod_sim::page::View;
 
 use super::{ProcessId, Protocol, Sends, Value};
 
@@ -135,6 +136,28 @@ impl Protocol for Paxos {
             0 => Some(Value::Zero),
             _ => Some(Value::One),
         }
+    }
+
+    fn view(&self, node: &Node) -> View {
+        let promised = node.synod.acceptor().promised();
+        let mut view = View::default();
+        view.role = "node".to_owned();
+        view.epoch = format!("ballot {}.{}", promised.round, promised.node.0);
+        let accepted = match node.synod.acceptor().accepted() {
+            Some(Proposal { ballot, value }) => {
+                format!(
+                    "accepted {value} in ballot {}.{}",
+                    ballot.round, ballot.node.0
+                )
+            }
+            None => "accepted nothing".to_owned(),
+        };
+        let decided = match node.synod.chosen() {
+            Some(value) => format!("decided {value}"),
+            None => "undecided".to_owned(),
+        };
+        view.text = format!("{decided}, wishes for {}, {accepted}", node.wish);
+        view
     }
 
     fn sign(&self, message: &Message<u8>) -> char {

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Debug};
 
+use synod_sim::page::View;
+
 /// One of the processes, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub usize);
@@ -49,6 +51,13 @@ pub trait Protocol {
 
     /// What the process has decided. Never changes once it is there.
     fn decision(&self, state: &Self::State) -> Option<Value>;
+
+    /// What a page shows of a process.
+    fn view(&self, state: &Self::State) -> View {
+        let mut view = View::default();
+        view.text = format!("{state:?}");
+        view
+    }
 
     /// One letter for a kind of message, by which a drawing tells it from others.
     fn sign(&self, message: &Self::Message) -> char {

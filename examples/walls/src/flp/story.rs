@@ -1,7 +1,9 @@
 //! What `walls flp` prints.
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
 
+use super::shown;
 use super::{
     Arbiter, BOUND, BenOr, ChandraToueg, Circle, DELTA, Ended, Escape, Event, Findings, Paxos,
     ProcessId, Protocol, Pursuit, Stage, Valences, Value, WaitForAll, attack, be_fair, pursue,
@@ -25,7 +27,7 @@ pub struct FlpOptions {
 
 /// The demo.
 #[must_use]
-pub fn run(options: &FlpOptions) -> Report {
+pub fn run(options: &FlpOptions, recorder: Option<&Recorder>) -> Report {
     let mut page = Page::new(
         "FLP: a fair schedule under which nothing is ever decided",
         "Fischer, Lynch, Paterson 1985, Theorem 1; constructive: Völzer 2004, Constable 2011",
@@ -34,7 +36,7 @@ pub fn run(options: &FlpOptions) -> Report {
          never decides, and the run that never decides has no crash in it. In it every process takes \
          steps for ever and every message arrives.",
     );
-    paxos(&mut page, options);
+    paxos(&mut page, options, recorder);
     others(&mut page, options);
     small(&mut page);
     page.head("Three ways out, each another model");
@@ -48,7 +50,7 @@ pub fn run(options: &FlpOptions) -> Report {
     page.end()
 }
 
-fn paxos(page: &mut Page, options: &FlpOptions) {
+fn paxos(page: &mut Page, options: &FlpOptions, recorder: Option<&Recorder>) {
     page.head("The victim: our own Paxos");
     page.paragraph(
         "Three nodes of synod_paxos::single, inputs 0 and 1. A node retries when its clock says \
@@ -61,6 +63,9 @@ fn paxos(page: &mut Page, options: &FlpOptions) {
     if let Some(opening) = &pursuit.opening {
         let inputs: Vec<String> = opening.inputs.iter().map(Value::to_string).collect();
         page.line(format_args!("inputs {}", inputs.join(" ")));
+    }
+    if let Some(recorder) = recorder {
+        shown::show(recorder, &Paxos::new(options.seed), &pursuit);
     }
     stages(page, &pursuit.stages);
     findings(page, &pursuit.findings);
@@ -142,7 +147,7 @@ fn stages(page: &mut Page, stages: &[Stage]) {
     page.line(
         "  stage  served  steps, and how long the certificates for 0 and for 1 are after each",
     );
-    for (number, stage) in (1..).zip(stages) {
+    for (number, stage) in (1..).zip(stages).take(8) {
         let steps: Vec<String> = stage
             .steps
             .iter()

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
+
+use super::shown::Wire;
 
 /// Who sent a text, and which of its texts it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +62,10 @@ impl Account {
 
 /// Sends texts over a channel that loses each message, answers too, with probability `loss`. Whoever
 /// has no answer sends again: it can never know whether text or answer was lost.
-pub fn pay(texts: u64, loss: f64, named: bool, rng: &mut Rng) -> Bill {
+///
+/// A recorder is given the first few of them.
+pub fn pay(texts: u64, loss: f64, named: bool, rng: &mut Rng, recorder: Option<&Recorder>) -> Bill {
+    let mut wire = Wire::new(recorder);
     let mut account = Account::default();
     let mut bill = Bill {
         texts,
@@ -71,16 +77,20 @@ pub fn pay(texts: u64, loss: f64, named: bool, rng: &mut Rng) -> Bill {
             sequence,
         };
         let mut is_answered = false;
+        wire.asks(sequence, named);
         while !is_answered && bill.sent < SENT_MAX {
             bill.sent += 1;
-            if rng.chance(loss) {
+            let is_lost = rng.chance(loss);
+            wire.sends(is_lost);
+            if is_lost {
                 continue;
             }
-            match named {
+            let paid = match named {
                 true => account.pay(name),
                 false => account.pay_nameless(),
             };
             is_answered = !rng.chance(loss);
+            wire.answers(account.paid, paid, is_answered);
         }
     }
     bill.paid = account.paid;

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
 use synod_transport::NodeId;
 use synod_transport::detector::{Detector, Gossip, Instant, Message, Output};
 
 use super::judge::{self, Judge};
+use super::shown::{Sent, Stage};
 
 /// Who watches.
 pub const CONDUCTOR: NodeId = NodeId(1);
@@ -86,7 +88,18 @@ pub struct Record {
 /// Everybody plays until then.
 #[must_use]
 pub fn play(seed: u64, fate: Fate, end: Duration) -> Record {
+    play_on(seed, fate, end, None)
+}
+
+/// The same, with what happens from a moment on given to a recorder.
+pub(super) fn play_on(
+    seed: u64,
+    fate: Fate,
+    end: Duration,
+    shown: Option<(&Recorder, Duration)>,
+) -> Record {
     let mut hall = Hall::new(seed, fate);
+    hall.stage = shown.map(|(recorder, from)| Stage::new(recorder, from));
     hall.play(end);
     hall.record
 }
@@ -109,12 +122,19 @@ struct Hall {
     /// The detectors of the others.
     others: BTreeMap<NodeId, Gossip>,
     record: Record,
+    /// Where it is shown.
+    stage: Option<Stage>,
 }
 
 #[derive(Debug)]
 enum Happening {
     Beat(NodeId),
-    Arrival { to: NodeId, note: Note, stuck: bool },
+    Arrival {
+        to: NodeId,
+        note: Note,
+        stuck: bool,
+        sent: Option<Sent>,
+    },
     Look,
 }
 
@@ -136,6 +156,7 @@ impl Hall {
             },
             others: others.map(|id| (id, judge::gossip(id, seed))).collect(),
             judges,
+            stage: None,
         };
         for id in everybody().filter(|id| *id != CONDUCTOR) {
             hall.then(Duration::ZERO, Happening::Beat(id));
@@ -157,8 +178,11 @@ impl Hall {
                 return;
             }
             self.now = self.now.max(next);
-            if self.has_left(WATCHED) {
-                self.others.remove(&WATCHED);
+            if self.has_left(WATCHED)
+                && self.others.remove(&WATCHED).is_some()
+                && let Some(stage) = &self.stage
+            {
+                stage.leaves(self.now, WATCHED);
             }
             // Notes first, then time: what has come is heard before silence is judged.
             while let Some(entry) = self.due.first_entry().filter(|it| it.key().0 <= self.now) {
@@ -182,7 +206,16 @@ impl Hall {
                 self.then(BEAT + Duration::from_micros(uneven), Happening::Beat(id));
                 self.send(id, CONDUCTOR, vec![BEAT_NOTE]);
             }
-            Happening::Arrival { to, note, stuck } => {
+            Happening::Arrival {
+                to,
+                note,
+                stuck,
+                sent,
+            } => {
+                if let (Some(stage), Some(sent)) = (&self.stage, sent) {
+                    let is_gone = to == WATCHED && !self.others.contains_key(&to);
+                    stage.comes(self.now, sent, is_gone);
+                }
                 if stuck {
                     self.record.first_late.get_or_insert(self.now);
                 }
@@ -247,6 +280,9 @@ impl Hall {
                     }
                     _ => continue,
                 };
+                if let Some(stage) = &mut self.stage {
+                    stage.judges(self.now, number, suspects);
+                }
                 self.record.said.push(Said {
                     at: self.now,
                     judge: number,
@@ -293,7 +329,15 @@ impl Hall {
         let at = freed.unwrap_or(self.now) + takes;
         let note = Note { at, from, bytes };
         let stuck = freed.is_some();
-        self.then(at - self.now, Happening::Arrival { to, note, stuck });
+        let stage = self.stage.as_ref();
+        let sent = stage.and_then(|stage| stage.sends(self.now, from, to, &note.bytes));
+        let arrival = Happening::Arrival {
+            to,
+            note,
+            stuck,
+            sent,
+        };
+        self.then(at - self.now, arrival);
     }
 
     fn drawn<T: Default>(&mut self, id: NodeId, draw: impl FnOnce(&mut Rng) -> T) -> T {
@@ -308,4 +352,4 @@ impl Hall {
 
 const PLAYERS: u64 = 5;
 const BEAT_NOTE: u8 = 0;
-const GOSSIP_NOTE: u8 = 1;
+pub(super) const GOSSIP_NOTE: u8 = 1;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use synod_sim::Rng;
+use synod_sim::page::Recorder;
 
-use super::hall::{Fate, Record, play};
+use super::hall::{Fate, Record, play, play_on};
+use crate::scene::begin_run;
 
 /// The same orchestra twice: in one run a player leaves, in the other its notes stick for longer than
 /// any detector waits that does not wait for ever.
@@ -35,9 +37,10 @@ pub enum Horn {
 }
 
 impl Pair {
-    /// First the run in which the player leaves. It shows how long the other has to be silent.
+    /// First the run in which the player leaves. It shows how long the other has to be silent. A
+    /// recorder is given both, from shortly before the silence on.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, recorder: Option<&Recorder>) -> Self {
         let mut rng = Rng::new(!seed);
         let mut drawn = |bound| Duration::from_millis(rng.below(bound));
         let since = Duration::from_secs(4) + drawn(1_000);
@@ -47,11 +50,22 @@ impl Pair {
         let last = suspicions.map(|it| it.at).max().unwrap_or(since);
         let until = last + Duration::from_millis(200) + drawn(1_500);
         let end = until + Duration::from_secs(2);
+        let shown = recorder.map(|recorder| (recorder, since.saturating_sub(BEFORE)));
+        begin_run(recorder, "It has left");
+        let dead = play_on(seed, leaves, end, shown);
+        begin_run(recorder, "It is slow: its notes stick under its door");
+        let slow = play_on(seed, Fate::IsSlow { from: since, until }, end, shown);
+        if let (Some(recorder), Some(parted)) = (recorder, slow.first_late) {
+            let text = "the last moment before the late notes come: the conductor cannot tell this run \
+                        from the other";
+            let before = parted.saturating_sub(Duration::from_nanos(1));
+            recorder.opens_at(before, text);
+        }
         Self {
             since,
             end,
-            dead: play(seed, leaves, end),
-            slow: play(seed, Fate::IsSlow { from: since, until }, end),
+            dead,
+            slow,
         }
     }
 
@@ -134,5 +148,7 @@ impl Pair {
     }
 }
 
+/// How much of the playing before the silence is on a page.
+const BEFORE: Duration = Duration::from_millis(300);
 /// Far longer than any of the detectors waits that suspect at all.
 const SILENCE_MAX: Duration = Duration::from_secs(10);

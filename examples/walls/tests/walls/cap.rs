@@ -1,23 +1,22 @@
 //! CAP: each register gives one of the two verdicts, whichever side is asked.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{ClientId, KvInput, NodeId, Process, WorldOptions};
+use synod_sim::{ClientId, KvInput, NodeId, WorldOptions};
 use synod_walls::cap::{
     CapOptions, LastWriter, Majority, Operation, Seen, Siblings, collide, cut, measure, run,
     sessions,
 };
 use synod_walls::raft_service::RaftService;
-use synod_walls::scene::{Ask, Board, Scene};
+use synod_walls::scene::{Scene, Store};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Tells whether it was the read that had no answer.
-fn is_silent<P: Process<Input = Ask, Shared = Rc<Board>>>(seed: u64, lasts: Duration) -> bool {
-    match cut::<P>(seed, lasts) {
+fn is_silent<P: Store>(seed: u64, lasts: Duration) -> bool {
+    match cut::<P>(seed, lasts, None) {
         Seen::Unanswered {
             what,
             healed,
@@ -69,8 +68,8 @@ fn two_writers_at_one_node_do_not_share_a_tag() {
 fn what_always_answers_is_wrong() {
     for seed in 0..100 {
         let seen = [
-            cut::<Siblings>(seed, seconds(1)),
-            cut::<LastWriter>(seed, seconds(1)),
+            cut::<Siblings>(seed, seconds(1), None),
+            cut::<LastWriter>(seed, seconds(1), None),
         ];
         for seen in seen {
             assert!(
@@ -136,18 +135,24 @@ fn consistency_costs_what_a_message_takes() {
 #[test]
 fn the_demo_stands() {
     for seed in 0..100 {
-        let report = run(&CapOptions {
-            seed,
-            cuts: vec![1, 2, 3],
-        });
+        let report = run(
+            &CapOptions {
+                seed,
+                cuts: vec![1, 2, 3],
+            },
+            None,
+        );
         assert!(report.stands, "the wall of CAP stands:\n{}", report.text);
     }
     // Nothing was cut, so nothing was shown.
     assert!(
-        !run(&CapOptions {
-            seed: 0,
-            cuts: vec![]
-        })
+        !run(
+            &CapOptions {
+                seed: 0,
+                cuts: vec![]
+            },
+            None
+        )
         .stands
     );
 }

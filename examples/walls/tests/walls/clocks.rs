@@ -90,7 +90,7 @@ fn lamports_clock_needs_no_bound() {
             least: 0.01,
             uncertainty: 1.0,
         };
-        let stamps = stamp(5, delays, 300, &mut Rng::new(seed));
+        let stamps = stamp(5, delays, 300, &mut Rng::new(seed), None);
         assert_eq!(
             stamps.early_by_lamport, 0,
             "seed {seed}: effects come behind causes"
@@ -101,7 +101,7 @@ fn lamports_clock_needs_no_bound() {
 #[test]
 fn the_demo_stands() {
     for seed in 0..100 {
-        let report = run(&ClocksOptions { seed, runs: 20 });
+        let report = run(&ClocksOptions { seed, runs: 20 }, None);
         assert!(report.stands, "the wall of clocks stands:\n{}", report.text);
     }
 }

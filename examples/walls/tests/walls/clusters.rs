@@ -23,12 +23,12 @@ fn one_process_has_all_three_comforts() {
 #[test]
 fn a_counter_in_three_memories_goes_stale_and_in_one_log_it_does_not() {
     for seed in 0..100 {
-        let naive = count::<Naive>(seed, 40);
+        let naive = count::<Naive>(seed, 40, None);
         assert!(
             naive.is_stale && naive.shown.iter().all(|it| *it < naive.raised),
             "seed {seed}"
         );
-        let logged = count::<RaftService>(seed, 5);
+        let logged = count::<RaftService>(seed, 5, None);
         assert_eq!((logged.raised, logged.shown), (15, [15; 3]), "seed {seed}");
         assert!(!logged.is_stale, "seed {seed}");
     }
@@ -57,7 +57,7 @@ fn two_clocks_put_effects_before_their_causes() {
 
 #[test]
 fn half_a_transfer_survives_unless_it_is_one_entry() {
-    let halves = (0..100).map(|seed| transfer_in_halves(seed, 60).halves);
+    let halves = (0..100).map(|seed| transfer_in_halves(seed, 60, None).halves);
     assert!(halves.min() > Some(0));
     let mut power_losses = 0;
     for seed in 0..100 {
@@ -80,7 +80,7 @@ fn half_a_transfer_survives_unless_it_is_one_entry() {
 fn each_fallacy_breaks_the_naive_one_and_not_ours() {
     for seed in 0..100 {
         for fallacy in ALL {
-            let shown = fallacy.show(seed);
+            let shown = fallacy.show(seed, None);
             assert!(
                 shown.breaks,
                 "seed {seed}, {}: the naive one breaks: {shown:?}",
@@ -127,9 +127,9 @@ fn clients_see_one_machine_while_nodes_die() {
 fn the_demos_stand() {
     for seed in 0..100 {
         let reports = [
-            comforts(&ComfortsOptions { seed, each: 40 }),
-            fallacies(&FallaciesOptions { seed }),
-            illusion(&IllusionOptions { seed, seconds: 10 }),
+            comforts(&ComfortsOptions { seed, each: 40 }, None),
+            fallacies(&FallaciesOptions { seed }, None),
+            illusion(&IllusionOptions { seed, seconds: 10 }, None),
         ];
         for report in reports {
             assert!(report.stands, "the wall stands:\n{}", report.text);

@@ -33,6 +33,11 @@ fn its_walls_stand() {
         assert!(printed.contains("verdict: stands"), "{command}\n{printed}");
         run.push(arguments);
     }
+    for wall in &run {
+        let page = format!("`walls {wall} --html {wall}.html`");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&page), "the course names {page}");
+    }
     run.sort_unstable();
     let all = [
         "cap",
@@ -85,6 +90,14 @@ fn what_it_points_at_is_there() {
             "no test is called {name}"
         );
     }
+}
+
+/// `walls fallacies` names a test for what cannot be switched on in it.
+#[test]
+fn what_is_told_only_has_its_test() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/transport/tests/tls");
+    let refusals = std::fs::read_to_string(tests.join("refusals.rs")).expect("the tests of TLS");
+    assert!(refusals.contains("_refused_unheard()"));
 }
 
 #[test]

@@ -363,7 +363,7 @@ fn the_demo_stands() {
             seed,
             runs: 5,
         };
-        let report = run(&options);
+        let report = run(&options, None);
         assert!(report.stands, "the wall of FLP stands:\n{}", report.text);
     }
 }

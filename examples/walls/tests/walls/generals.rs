@@ -92,8 +92,8 @@ fn a_text_with_a_name_is_carried_out_once() {
     for seed in 0..100 {
         let mut rng = Rng::new(seed);
         let (named, nameless) = (
-            pay(100, 0.3, true, &mut rng),
-            pay(100, 0.3, false, &mut rng),
+            pay(100, 0.3, true, &mut rng, None),
+            pay(100, 0.3, false, &mut rng, None),
         );
         assert_eq!(named.paid, 100, "seed {seed}: paid once each");
         assert!(named.sent > 100 && nameless.paid > 100, "seed {seed}");
@@ -108,7 +108,7 @@ fn a_text_with_a_name_is_carried_out_once() {
 #[test]
 fn the_demo_stands() {
     for seed in 0..100 {
-        let report = run(&GeneralsOptions { seed, plans: 20 });
+        let report = run(&GeneralsOptions { seed, plans: 20 }, None);
         assert!(
             report.stands,
             "the wall of the generals stands:\n{}",

@@ -6,5 +6,6 @@ mod clusters;
 mod course;
 mod flp;
 mod generals;
+mod pages;
 mod suspicion;
 mod whole;

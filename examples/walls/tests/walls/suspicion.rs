@@ -9,7 +9,7 @@ const JUDGES: usize = 5;
 /// A hundred, by seed.
 fn pairs() -> impl Iterator<Item = (usize, &'static Pair)> {
     static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
-    let pairs = PAIRS.get_or_init(|| (0..100).map(Pair::new).collect());
+    let pairs = PAIRS.get_or_init(|| (0..100).map(|seed| Pair::new(seed, None)).collect());
     pairs.iter().enumerate()
 }
 
@@ -52,7 +52,7 @@ fn no_detector_escapes() {
 
 #[test]
 fn a_drawing_stands_by_itself() {
-    let drawing = svg(&Pair::new(7));
+    let drawing = svg(&Pair::new(7, None));
     assert!(drawing.starts_with("<svg ") && drawing.ends_with("</svg>\n"));
     let links = drawing.matches("http").count();
     assert_eq!(links, 1, "its name space, and nothing to load");
@@ -64,7 +64,7 @@ fn a_drawing_stands_by_itself() {
 #[test]
 fn the_demo_stands() {
     for seed in 0..100 {
-        let report = run(&SuspicionOptions { seed, svg: None });
+        let report = run(&SuspicionOptions { seed, svg: None }, None);
         assert!(report.stands, "dead and slow are alike:\n{}", report.text);
     }
 }
