@@ -32,7 +32,10 @@ async fn change(groups: &[Group<Counter>], change: Change) -> Result<(), ChangeE
         loop {
             match groups[at].change_members(change.clone()).await {
                 Err(
-                    ChangeError::NotLeader(_) | ChangeError::LeaderLost(_) | ChangeError::NotReady,
+                    ChangeError::NotLeader(_)
+                    | ChangeError::LeaderLost(_)
+                    | ChangeError::NotReady
+                    | ChangeError::Closed(Reason::Removed),
                 ) => {
                     at = (at + 1) % groups.len();
                     tokio::task::yield_now().await;
@@ -116,7 +119,7 @@ async fn all_nodes_are_replaced_one_by_one_under_load() {
         let mut changed = Box::pin(change(alive, replace));
         loop {
             // By the newest of the old members, which stays.
-            let command = groups[groups.len() - 2].propose("a");
+            let mut command = groups[groups.len() - 2].propose("a");
             tokio::select! {
                 biased;
                 end = &mut changed => {
@@ -126,7 +129,7 @@ async fn all_nodes_are_replaced_one_by_one_under_load() {
                     }
                     break;
                 }
-                answer = command => {
+                answer = &mut command => {
                     if answer.is_ok() {
                         count += 1;
                     }
