@@ -149,7 +149,9 @@ impl<P: Protocol> Recording<P> {
         if self.gone.len() >= GONE_MAX {
             self.gone.pop_first();
         }
-        self.under_way.retain(|_, waiting| !waiting.is_empty());
+        if self.under_way.get(&key).is_some_and(VecDeque::is_empty) {
+            self.under_way.remove(&key);
+        }
         self.gone.insert(key, id);
         id
     }
