@@ -214,6 +214,11 @@ impl Node {
     /// Opens a group: recovers it from the log and participates in it from now on. The type of
     /// `config` selects the protocol; the state of `machine` must be that of an empty log.
     ///
+    /// A `config` without members joins: the node waits until it is added to the group (see
+    /// [`Group::change_members`]), and from then on its log says who the members are. Its directory is
+    /// founded on what the group was, so its [`Birth`](crate::Birth) is given the configuration that the
+    /// group began with.
+    ///
     /// # Errors
     /// If the parts of the node or the configuration do not fit the directory, if the log does not
     /// hold what the protocol can start from, or if the node has stopped.
@@ -269,20 +274,27 @@ impl Node {
     }
 
     /// Checks that the configuration matches this node and what it was founded on.
-    fn check(&self, id: GroupId, config: &impl Configured) -> Result<(), OpenGroupError> {
+    fn check<C: Configured>(&self, id: GroupId, config: &C) -> Result<(), OpenGroupError> {
         self.fit?;
         let (own, asked) = (self.incarnation.node(), config.node());
         if asked != own {
             return Err(OpenGroupError::Node { asked, own });
         }
         let asked = config.founding();
-        match &self.incarnation.born {
-            Some(born) if born.birth.of(id) != asked => {
-                let found = born.birth.of(id).to_owned();
-                Err(OpenGroupError::Founding { found, asked })
-            }
-            _ => Ok(()),
+        let Some(born) = &self.incarnation.born else {
+            return Ok(());
+        };
+        let found = born.birth.of(id);
+        let fits = match config.joins() {
+            // Its log will say who the members are.
+            true => found.starts_with(&format!("{}, ", C::Protocol::NAME)),
+            false => found == asked,
+        };
+        if fits {
+            return Ok(());
         }
+        let found = found.to_owned();
+        Err(OpenGroupError::Founding { found, asked })
     }
 
     /// Takes no more requests, hands over what this node leads, finishes what it has taken, with the help of

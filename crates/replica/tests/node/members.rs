@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Change, ChangeError, Closed, Consistency, Group, Member, Members, NodeId, Reason, Role,
+    Change, ChangeError, Closed, Consistency, Group, GroupId, Member, Members, NodeConfig, NodeId,
+    Reason, Role,
 };
 use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
-use super::rig::{Counter, NEVER, joining, three, three_on};
+use super::rig::{Counter, NEVER, joining, start_life, three, three_on};
 
 /// The members as they are asked for, with an address each.
 fn members(voters: &[u64], learners: &[u64]) -> Members {
@@ -218,6 +220,38 @@ async fn a_change_to_a_dead_node_is_aborted() {
     let members = groups[leader].members();
     assert!(members.voters.contains_key(&NodeId(3)) && !members.contains(NodeId(4)));
     propose(&groups[0]).await;
+}
+
+/// Its directory is founded on what the group began with, and its log says who the members are now.
+#[tokio::test]
+async fn a_node_that_joined_is_a_member_after_a_restart() {
+    let network = MemoryNetwork::new();
+    let (_nodes, groups) = three_on(&network, |_| {}).await;
+    propose(&groups[0]).await;
+    let disk = SimDisk::new(4);
+    let open = async || {
+        let transport = network.join(NodeId(4));
+        let node = start_life(&disk, 3, NodeConfig::default(), transport);
+        let joins = super::joining(4);
+        let opened = node.open(GroupId(1), joins, Counter::default());
+        let group = opened.await.unwrap();
+        (node, group)
+    };
+    let (node, group) = open().await;
+    change(&groups, Change::Set(members(&[1, 2, 3], &[4])))
+        .await
+        .unwrap();
+    change(&groups, Change::Promote(NodeId(4))).await.unwrap();
+    knows(&group, &members(&[1, 2, 3, 4], &[])).await;
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    drop(group);
+
+    let (node, group) = open().await;
+    assert_eq!(*group.members(), members(&[1, 2, 3, 4], &[]));
+    // It counts: it leads, or is heard by whoever does.
+    change(&groups, Change::Remove(NodeId(1))).await.unwrap();
+    assert_eq!(propose(&group).await, 2);
+    drop(node);
 }
 
 /// The first future that ends.
