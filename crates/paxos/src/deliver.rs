@@ -103,6 +103,7 @@ impl Paxos {
                 common.dismissal().map_or(Step::Stay, Step::Stop)
             }
             Replicate::Settle { slot, .. } => {
+                follower.learn_chosen(common, slot);
                 common.handle_settle(from, slot);
                 Step::Stay
             }
