@@ -34,7 +34,9 @@ impl Leader {
     fn pass_on(&mut self, common: &mut Common) {
         let known = self.offices.last().map_or(Slot(0), |office| office.from);
         let list = common.configurations.iter();
-        let news: Vec<_> = list.filter(|one| one.from > known).cloned().collect();
+        // Correct nodes know of none that governs a slot where this leader has proposed.
+        let least = self.next().max(known.next());
+        let news: Vec<_> = list.filter(|one| one.from >= least).cloned().collect();
         let is_news = !news.is_empty();
         for governing in news {
             for node in governing.configuration.membership.nodes() {

@@ -64,6 +64,7 @@ mod tests {
         d14_removed_id
         d1_behind_another
         d2_leader_lost
+        d4_told_by_a_promise
         d4_unknown_to_the_next
         d5_not_chosen
         d7_survivors_differ
@@ -100,6 +101,7 @@ mod tests {
         i9_vote_counted_twice
         n4_climb
         n4_leap
+        v_alpha
         v_chosen_value_replaced
         v_far_promise
         v_first_acknowledgement

@@ -57,6 +57,7 @@ mod paxos {
             round: 1,
             chosen: Slot(0),
             through: Slot(0),
+            settled: 0,
         })
     }
 
