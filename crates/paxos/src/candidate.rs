@@ -127,7 +127,7 @@ impl Candidate {
             return Step::Stay;
         }
         common.reset_election(now);
-        self.learn_configurations(common, &page);
+        let has_news = Self::learn_configurations(common, &page);
         if let Some(next) = page.next {
             let prepare = Binding::Prepare {
                 ballot: common.promised,
@@ -136,20 +136,23 @@ impl Candidate {
             };
             common.send_after_write(from, prepare);
         }
-        self.count_promise(common, from, page.votes, answer)
+        let step = self.count_promise(common, from, page.votes, answer);
+        if has_news && matches!(step, Step::Stay) {
+            // The acceptors that come up are asked at once.
+            self.send_prepares(common);
+        }
+        step
     }
 
     /// Whoever knows a later configuration has told it, and so everything is known that was decided in
-    /// the chosen prefix of the answer. The acceptors that come up are asked at once.
-    fn learn_configurations(&self, common: &mut Common, page: &Page) {
+    /// the chosen prefix of the answer. Returns whether there is a later one than before.
+    fn learn_configurations(common: &mut Common, page: &Page) -> bool {
         let before = common.configurations.number();
         if let Some(configurations) = &page.configurations {
             common.configurations.merge(configurations);
         }
         common.configurations.learn_to(page.chosen);
-        if common.configurations.number() > before {
-            self.send_prepares(common);
-        }
+        common.configurations.number() > before
     }
 
     /// Adds a page. An acceptor counts once it has reported all of its votes.

@@ -181,10 +181,18 @@ impl Configurations {
         if other.list.is_empty() {
             return;
         }
-        let both = self.list.iter().chain(&other.list);
+        let both = other.list.iter().chain(&self.list);
         let both = both.map(|one| (one.configuration.number, one.clone()));
         let both: BTreeMap<u64, Governing> = both.collect();
-        self.list = both.into_values().collect();
+        let alpha = self.list.first().map(|first| first.configuration.alpha);
+        self.list.clear();
+        for one in both.into_values() {
+            // Of what no correct node knows, only what fits is kept.
+            let is_later = self.list.last().is_none_or(|last| last.from < one.from);
+            if is_later && alpha.is_none_or(|alpha| alpha == one.configuration.alpha) {
+                self.list.push(one);
+            }
+        }
     }
 
     /// Forgets what governs no slot after `start`, but for the last one of them: its members may be
@@ -199,7 +207,8 @@ impl Configurations {
     pub(crate) fn before(&self, slot: Slot) -> Option<&Governing> {
         let at = self.place_of(slot)?.checked_sub(1)?;
         let before = self.list.get(at)?;
-        let follows = self.list[at + 1].configuration.number == before.configuration.number + 1;
+        let next = before.configuration.number.saturating_add(1);
+        let follows = self.list[at + 1].configuration.number == next;
         follows.then_some(before)
     }
 

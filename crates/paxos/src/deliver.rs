@@ -103,6 +103,7 @@ impl Paxos {
                 common.dismissal().map_or(Step::Stay, Step::Stop)
             }
             Replicate::Settle { slot, .. } => {
+                follower.learn_chosen(common, slot);
                 common.handle_settle(from, slot);
                 Step::Stay
             }
@@ -224,11 +225,7 @@ impl Paxos {
                 self.deliver_answer(now, from, attempt, no_leader, chosen);
             }
             Echo::Preempted { promised } => self.deliver_preempted(now, promised),
-            Echo::Removed { number, .. } => {
-                if let Some(stop) = self.common.handle_removed(number) {
-                    self.change_role(now, Step::Stop(stop));
-                }
-            }
+            Echo::Removed { number, .. } => self.deliver_removed(now, number),
             Echo::Learn {
                 ballot,
                 from: first,
@@ -277,6 +274,13 @@ impl Paxos {
                     self.deliver_offer(now, from, snapshot);
                 }
             }
+        }
+    }
+
+    /// Another node knows that this one was removed.
+    fn deliver_removed(&mut self, now: Instant, number: u64) {
+        if let Some(stop) = self.common.handle_removed(number) {
+            self.change_role(now, Step::Stop(stop));
         }
     }
 

@@ -12,8 +12,8 @@ use crate::promises::Promises;
 use crate::read::Reads;
 use crate::step::Step;
 use crate::{
-    AcceptorSet, DiskHealth, Envelope, Governing, Instant, Message, NodeId, Own, Refusal,
-    Replicate, Slot, Snapshot, StepDown,
+    AcceptorSet, DiskHealth, Envelope, Instant, Message, NodeId, Own, Refusal, Replicate, Slot,
+    Snapshot, StepDown,
 };
 
 mod change;
@@ -107,7 +107,7 @@ impl Leader {
         let last_found = promises.found.last_key_value();
         let found_to = last_found.map_or(chosen, |(slot, _)| *slot);
         let open = common.configurations.open(chosen);
-        let mut roster = Self::roster(common, open, now);
+        let mut roster = Roster::of(common, open, now);
         let office = |one| Office::new(one, first, &roster, &promises);
         let offices: Vec<Office> = open.iter().map(office).collect();
         for (id, answer) in &promises.answers {
@@ -153,20 +153,6 @@ impl Leader {
         leader.fill(common);
         leader.begin_to_settle(common);
         leader
-    }
-
-    /// The members of the open configurations, and of the one before, as far as they are known: its
-    /// members may have to be told that they were removed.
-    fn roster(common: &Common, open: &[Governing], now: Instant) -> Roster {
-        let members = |one: &Governing| one.configuration.membership.nodes().collect::<Vec<_>>();
-        let nodes: alloc::collections::BTreeSet<NodeId> = open.iter().flat_map(members).collect();
-        let mut roster = Roster::new(common.config.id, nodes.into_iter(), now);
-        let first = open.first().map_or(Slot(0), |one| one.from);
-        let before = common.configurations.before(first);
-        for node in before.into_iter().flat_map(members) {
-            roster.add(node, now);
-        }
-        roster
     }
 
     /// Stops leading. Its reads are refused with the new leader, if that is known, and its fetches

@@ -140,6 +140,50 @@
 //!   timeouts in each of the topologies of Ng, Haridi and Carbone (*Omni-Paxos*, EuroSys 2023):
 //!   quorum loss, constrained election, chained. In the last one the leader stays.
 //!
+//! # How the members change
+//!
+//! The log itself decides who governs it (Lamport, *Reconfiguring a State Machine*; §3). A
+//! [`Configuration`] that is chosen in slot i governs from slot i + α on. α is part of the first
+//! configuration, and never changes.
+//!
+//! ```text
+//!   chosen in          i                        i + α = border
+//!   ───────────────────┼────────────────────────┼──────────────────────▶ slots
+//!   governed by  old   │ old: commands, and     │ new
+//!                      │ no-ops for the rest    │
+//!     catch up ─▶ propose ─▶ promises of the new ─▶ fill ─▶ settle ─▶ the old are dismissed
+//! ```
+//!
+//! 1. [`Paxos::change_membership`] adds new acceptors to those that the leader sends to. They catch up in
+//!    passes and count for nothing. So far the change can be aborted.
+//! 2. The configuration is proposed, and chosen by the old acceptors. From here on any leader ends the
+//!    change, because all that it needs is in the log.
+//! 3. The leader requests promises in its own ballot from the new acceptors. Meanwhile commands are chosen
+//!    in slots before the border. With a phase-1 quorum of the new it fills the slots that are left with one
+//!    run of no-ops, and goes on behind them.
+//! 4. It asks the new acceptors to make durable that everything before the border is chosen
+//!    ([`Replicate::Settle`]). With a phase-2 quorum of answers the old ones are not needed any more, even if
+//!    all others restart. Those that are in no configuration are told ([`Echo::Removed`]) and stop with
+//!    [`Stop::Removed`].
+//!
+//! The rules (each of them asserted, or verified by [`check`]):
+//! - A leader proposes in a slot only if it knows every configuration that was decided α slots before, and
+//!   has the promises of a phase-1 quorum of the one that governs the slot. A candidate needs a quorum of
+//!   each configuration that governs a slot which may be open. Promises tell it of later ones
+//!   ([`Binding::Promise`]), whose acceptors it then asks too.
+//! - Sets of acceptors of two configurations are never mixed: each configuration has its own tallies, by the
+//!   places of its own acceptors. Runs end where the configuration changes.
+//! - A configuration names the one that it follows by its number. Chosen behind another, or while that one
+//!   is not in force, it is a no-op on every node ([`Configurations::is_decided_in`]).
+//! - Reads, and a leader's contact, need phase-2 quorums of each configuration that governs an open slot.
+//!   When one comes into force, waiting reads are raised to the slots before it.
+//! - A node takes every message, whoever its own configurations name. Only who counts looks at them.
+//! - New members have higher ids than all that ever were: [`Configuration::highest`] is all that has to be
+//!   remembered of those that were removed.
+//!
+//! There is no joint step. If too many of the new acceptors die between the decision and the end, the group
+//! waits for them; that is why they have to be caught up, and in contact, before anything is proposed.
+//!
 //! # How it differs from `synod_raft`
 //!
 //! `synod_raft::Raft` has the same shape. A driver needs to know these differences:
@@ -184,6 +228,10 @@
 //! - *No votes are cast far beyond the chosen prefix ([`Slot::AHEAD_MAX`]), and a new leader that
 //!   is that far behind proposes nothing before it has learned enough.* Not voting and not
 //!   proposing are always safe.
+//! - *A leader goes on proposing in slots of the configuration in force while it asks the acceptors of the
+//!   next one for promises.* Phase 1 is for slots, and those of the two configurations are apart.
+//! - *A configuration is proposed only while the one before is in force and settled.* Not proposing is always
+//!   safe, and so at most two configurations govern open slots.
 //! - *A promise with more gaps than that is not counted.* No acceptor has such votes, and ignoring
 //!   an acceptor is always safe.
 //! - *A message whose round is more than [`Ballot::LEAP_MAX`] above the stored one is treated as
@@ -222,12 +270,12 @@
 //! | leadership transfer (Raft thesis §3.10) | [`Paxos::transfer`], [`Replicate::Invite`] |
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
-//! | α, how far ahead a leader proposes | [`Slot::AHEAD_MAX`], in bytes [`Config::unchosen_bytes_max`] |
+//! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`]; an acceptor's own bound is [`Slot::AHEAD_MAX`] |
+//! | the configuration of instance i (*Reconfiguring a State Machine*) | [`Configurations::governing`] |
 //!
 //! # What is left out
 //!
-//! For later: changes of the [`Configuration`], which travels in snapshots and values already; reads
-//! that a quorum answers without the leader.
+//! For later: reads that a quorum answers without the leader; priorities; witnesses.
 //!
 //! Not planned: *Fast Paxos*, which saves a message delay when proposals do not collide and needs
 //! larger quorums for that, where a leader's pipeline already makes the cost of a value a copy.
@@ -246,8 +294,8 @@
 //!   `paxos` has the other inputs and the change of roles; `poll` the outputs; `recover`, `status`
 //!   and `invariants` the rest.
 //! - *Roles*: `role` is one of `follower`, `asking`, `candidate` and `leader`, which has its
-//!   children for proposing, replication, reads, learning and stepping down. `election` and `teach`
-//!   hold an acceptor's duties towards candidates, and towards leaders that lack chosen values;
+//!   children for proposing, replication, reads, learning, changes of membership and stepping down. `election`
+//!   and `teach` hold an acceptor's duties towards candidates, and towards leaders that lack chosen values;
 //!   they belong to no role.
 //! - *State of the roles*: `node` is shared by all roles, with `log`, `machine`, `outbox`, `pace`
 //!   and `due`, the set of pending tasks. `promises` belongs to the candidate; `progress`,

@@ -397,9 +397,9 @@ mod tests {
             configuration.validate()
         };
         let node = NodeId(1);
-        let learner = broken(|c| drop(c.membership.learners.insert(NodeId(1))));
+        let learner = broken(|c| c.membership.learners.extend([NodeId(1)]));
         assert_eq!(learner, Err(MembershipError::LearnerAccepts { node }));
-        let empty = broken(|c| drop(c.membership.contexts.insert(NodeId(1), Bytes::new())));
+        let empty = broken(|c| c.membership.contexts.extend([(NodeId(1), Bytes::new())]));
         assert_eq!(empty, Err(MembershipError::ContextLength { node }));
         let node = NodeId(3);
         let context = Bytes::from_static(b"x");

@@ -133,6 +133,7 @@ fn pages() {
         &Model {
             group: Group {
                 one_by_one: true,
+                after: None,
                 ..majority()
             },
             budget: full,
@@ -293,6 +294,7 @@ fn flexible_quorums() {
                 group: Group {
                     quorums: quorums.expect("they meet"),
                     one_by_one: false,
+                    after: None,
                 },
                 budget: if SMALL { small } else { full },
                 carries: phases,
@@ -300,6 +302,56 @@ fn flexible_quorums() {
             &[Goal::Leader, Goal::Chosen, Goal::PromiseLost],
         );
     }
+}
+
+/// One change of membership: {1, 2, 3} become {2, 3} or {1, 2} in the slot after the one in which that is
+/// chosen. The leader dies or is deposed at any step, and another one finds the configuration or not.
+fn a_change(after: [u64; 2]) -> Model {
+    let small = Budget {
+        changes: 1,
+        commands: 1,
+        slots: 3,
+        ..TWO_BALLOTS
+    };
+    let full = Budget {
+        restarts: 1,
+        ..small
+    };
+    Model {
+        group: Group {
+            after: Some(Quorums::majority(after.map(NodeId)).expect("a group")),
+            ..majority()
+        },
+        budget: if SMALL { small } else { full },
+        carries: phases,
+    }
+}
+
+#[test]
+fn the_leader_is_removed() {
+    verify(
+        "the leader is removed",
+        &a_change([2, 3]),
+        &[
+            Goal::Changed,
+            Goal::ChangeInherited,
+            Goal::WaitsForPromises,
+            Goal::ChosenAfterChange,
+        ],
+    );
+}
+
+#[test]
+fn an_acceptor_is_removed() {
+    verify(
+        "an acceptor is removed",
+        &a_change([1, 2]),
+        &[
+            Goal::Changed,
+            Goal::ChangeInherited,
+            Goal::ChosenAfterChange,
+        ],
+    );
 }
 
 const TWO_BALLOTS: Budget = Budget {
@@ -310,6 +362,7 @@ const TWO_BALLOTS: Budget = Budget {
     slots: 2,
     reads: 0,
     transfers: 0,
+    changes: 0,
     restarts: 0,
     overtakings: 0,
 };
@@ -318,6 +371,7 @@ fn majority() -> Group {
     Group {
         quorums: Quorums::majority([1, 2, 3].map(NodeId)).expect("a group"),
         one_by_one: false,
+        after: None,
     }
 }
 

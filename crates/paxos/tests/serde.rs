@@ -93,7 +93,7 @@ fn what_a_leader_sends_comes_back() {
 }
 
 #[test]
-fn what_is_promised_and_answered_comes_back() {
+fn what_is_promised_comes_back() {
     let (ballot, from, chosen) = (BALLOT, Slot(4), Slot(2));
     let vote = Vote {
         slot: from,
@@ -112,8 +112,9 @@ fn what_is_promised_and_answered_comes_back() {
             votes: vec![vote],
             next: Some(Slot(9)),
             chosen,
-            configurations: None,
+            configurations: Some(Box::new(snapshot().configurations)),
         },
+        Binding::Settled { ballot, slot: from },
         Binding::Accepted {
             ballot,
             first: from,
@@ -122,6 +123,11 @@ fn what_is_promised_and_answered_comes_back() {
     ] {
         comes_back(&to_two(Message::Binding(binding)));
     }
+}
+
+#[test]
+fn what_is_asked_and_answered_comes_back() {
+    let (ballot, from, chosen) = (BALLOT, Slot(4), Slot(2));
     let (promised, attempt) = (BALLOT, 5);
     let disk = DiskHealth {
         has_room: false,
@@ -149,6 +155,10 @@ fn what_is_promised_and_answered_comes_back() {
             disk,
         },
         Echo::Preempted { promised },
+        Echo::Removed {
+            promised,
+            number: 3,
+        },
         Echo::Learn {
             ballot,
             from,

@@ -147,6 +147,7 @@ impl Target for synod_replica::paxos::Config {
                 votes: (8..8 + bodies).map(vote).collect(),
                 next: Some(Slot(8 + bodies)),
                 chosen,
+                configurations: None,
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Paxos, Position, Quorums,
+    Ballot, Binding, Configuration, Configurations, Echo, Kind, Membership, Message, NodeId, Paxos, Position, Quorums,
     Replicate, Slot, Snapshot, Value, Vote,
 };
 use synod_replica::embed::Protocol;
@@ -61,6 +61,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+fn configurations() -> Configurations {
+    let quorums = Quorums::majority([1, 2, 3].map(NodeId)).expect("three nodes");
+    Configurations::first(Configuration::first(Membership::of(quorums)))
+}
+
 /// One of each sort.
 pub(crate) fn messages() -> Vec<Message> {
     let ballot = Ballot {
@@ -82,9 +87,7 @@ pub(crate) fn messages() -> Vec<Message> {
             slot: Slot(9),
             origin: ballot,
         },
-        configuration: Configuration {
-            quorums: Quorums::majority([1, 2, 3].map(NodeId)).expect("three nodes"),
-        },
+        configurations: configurations(),
     };
     vec![
         Message::Replicate(Replicate::Accept {
@@ -106,6 +109,19 @@ pub(crate) fn messages() -> Vec<Message> {
             ],
             next: Some(Slot(8)),
             chosen: Slot(3),
+            configurations: Some(Box::new(configurations())),
+        }),
+        Message::Replicate(Replicate::Settle {
+            ballot,
+            slot: Slot(9),
+        }),
+        Message::Binding(Binding::Settled {
+            ballot,
+            slot: Slot(9),
+        }),
+        Message::Echo(Echo::Removed {
+            promised: ballot,
+            number: 2,
         }),
         Message::Echo(Echo::Learned {
             ballot,

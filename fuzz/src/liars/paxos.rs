@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
-    Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
+    Ballot, Binding, Config, Configuration, Configurations, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
+    Instant, Kind, Membership, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
     Replicate, Slot, Snapshot, Value, Vote, Write,
 };
 
@@ -226,7 +226,7 @@ impl Victim {
         }
         let snapshot = Snapshot {
             last,
-            configuration: self.paxos.configuration().clone(),
+            configurations: self.paxos.configurations_at(last.slot),
         };
         self.disk.snapshot = Some(snapshot.clone());
         self.paxos.handle_snapshot(self.now, snapshot);
@@ -248,10 +248,10 @@ impl Victim {
                 Output::Fetch(fetch) => self.fetches.push(fetch),
                 Output::PullSnapshot { snapshot, .. } => {
                     // What is handed on can be written down.
-                    let written = snapshot.configuration.encode();
+                    let written = snapshot.configurations.encode();
                     assert_eq!(
-                        Configuration::decode(&written).as_ref(),
-                        Ok(&snapshot.configuration)
+                        Configurations::decode(&written).as_ref(),
+                        Ok(&snapshot.configurations)
                     );
                     self.pulls.push(*snapshot);
                 }
@@ -357,10 +357,9 @@ impl Victim {
                 origin: self.ballot(script, NodeId(2)),
             },
         };
-        let quorums = Quorums::majority([7].map(NodeId)).expect("one node");
         Snapshot {
             last,
-            configuration: Configuration { quorums },
+            configurations: configurations(script),
         }
     }
 
@@ -385,12 +384,17 @@ impl Victim {
 
     fn replicate(&self, script: &mut Script<'_>, from: NodeId) -> Replicate {
         let ballot = self.ballot(script, from);
-        match script.below(4) {
+        match script.below(5) {
             0 => Replicate::Heartbeat {
                 ballot,
                 round: script.number(),
                 chosen: self.slot(script),
                 through: self.slot(script),
+                settled: script.below(3),
+            },
+            4 => Replicate::Settle {
+                ballot,
+                slot: self.slot(script),
             },
             1 => Replicate::Chosen {
                 ballot,
@@ -411,10 +415,15 @@ impl Victim {
 
     fn binding(&self, script: &mut Script<'_>, from: NodeId) -> Binding {
         let ballot = self.ballot(script, from);
-        match script.below(8) {
+        match script.below(9) {
             0 => Binding::Prepare {
                 ballot,
                 from: self.slot(script),
+                number: script.below(3),
+            },
+            8 => Binding::Settled {
+                ballot,
+                slot: self.slot(script),
             },
             1..4 => Binding::Accepted {
                 ballot,
@@ -438,6 +447,9 @@ impl Victim {
                     votes: self.votes(script, asked.max(chosen.next())),
                     next: script.one_in(4).then(|| self.slot(script)),
                     chosen,
+                    configurations: script
+                        .one_in(4)
+                        .then(|| Box::new(configurations(script))),
                 }
             }
         }
@@ -463,6 +475,10 @@ impl Victim {
                 chosen: self.slot(script),
                 behind: script.flag(),
                 disk: health(script),
+            },
+            2 if script.one_in(30) => Echo::Removed {
+                promised: ballot,
+                number: script.below(3),
             },
             2 => Echo::Preempted { promised: ballot },
             3 => Echo::Learn {
@@ -493,6 +509,23 @@ impl Victim {
 /// A no-op that is proposed is held, counted, written and sent to two peers, and each of the vectors
 /// it goes through may have doubled.
 const SLOT_BYTES_MAX: usize = 1024;
+
+/// The group's first configuration, and perhaps a lie about a later one.
+fn configurations(script: &mut Script<'_>) -> Configurations {
+    let ids = script.pick(&[[1, 2, 3], [1, 7, 8], [7, 8, 9]]);
+    let quorums = Quorums::majority(ids.map(NodeId)).expect("three nodes");
+    let mut first = Configuration::first(Membership::of(quorums.clone()));
+    first.number = script.below(4);
+    first.alpha = script.pick(&[Configuration::ALPHA, Configuration::ALPHA, 1]);
+    let known_to = script.number().to_le_bytes();
+    // Only bytes of lawful configurations decode, with any slots.
+    let mut bytes = Configurations::first(first).encode().to_vec();
+    bytes[1..8].copy_from_slice(&known_to[..7]);
+    bytes[8] = 0;
+    bytes[10..17].copy_from_slice(&script.number().to_le_bytes()[..7]);
+    bytes[17] = 0;
+    Configurations::decode(&bytes).unwrap_or_default()
+}
 
 fn health(script: &mut Script<'_>) -> DiskHealth {
     DiskHealth {

@@ -1,7 +1,9 @@
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::node::Common;
 use crate::progress::Progress;
-use crate::{AcceptorSet, Instant, NodeId};
+use crate::{AcceptorSet, Governing, Instant, NodeId, Slot};
 
 /// The nodes that a leader sends to, and what it knows of each: the acceptors of the configurations
 /// that govern open slots, learners, nodes that are to become acceptors, and for a while those that
@@ -18,8 +20,22 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    /// The members of the open configurations, and of the one before, as far as they are known: its
+    /// members may have to be told that they were removed.
+    pub(super) fn of(common: &Common, open: &[Governing], now: Instant) -> Self {
+        let members = |one: &Governing| one.configuration.membership.nodes().collect::<Vec<_>>();
+        let nodes: BTreeSet<NodeId> = open.iter().flat_map(members).collect();
+        let mut roster = Self::new(common.config.id, nodes.into_iter(), now);
+        let first = open.first().map_or(Slot(0), |one| one.from);
+        let before = common.configurations.before(first);
+        for node in before.into_iter().flat_map(members) {
+            roster.add(node, now);
+        }
+        roster
+    }
+
     /// This node and `nodes`, which ascend.
-    pub(super) fn new(own: NodeId, nodes: impl Iterator<Item = NodeId>, now: Instant) -> Self {
+    fn new(own: NodeId, nodes: impl Iterator<Item = NodeId>, now: Instant) -> Self {
         let mut roster = Self {
             nodes: Vec::new(),
             peers: Vec::new(),
@@ -48,12 +64,11 @@ impl Roster {
 
     /// Adds a node, if it is not here. False if there is no place.
     pub(super) fn add(&mut self, node: NodeId, now: Instant) -> bool {
-        if self.place(node).is_some() || self.node(self.own) == node && !self.nodes.is_empty() {
+        if self.place_of_any(node).is_some() {
             return true;
         }
         let is_free = |place: &usize| *place != self.own && !self.others.contains(*place);
-        let place = (0..self.nodes.len()).find(is_free);
-        let place = match place.filter(|_| !self.nodes.is_empty()) {
+        let place = match (0..self.nodes.len()).find(is_free) {
             Some(place) => {
                 self.nodes[place] = node;
                 self.peers[place] = Progress::new(now);
@@ -84,7 +99,7 @@ impl Roster {
 
     /// The place of any node, this one included.
     pub(super) fn place_of_any(&self, node: NodeId) -> Option<usize> {
-        match self.node(self.own) == node {
+        match self.nodes.get(self.own) == Some(&node) {
             true => Some(self.own),
             false => self.place(node),
         }

@@ -95,7 +95,9 @@ impl Leader {
             return;
         }
         let patience = common.config.election_timeout_max * LEAVE_TIMEOUTS;
-        let deadline = *self.leave_deadline.get_or_insert(now.plus(patience));
+        let deadline = *self
+            .leave_deadline
+            .get_or_insert_with(|| now.plus(patience));
         let is_over = now >= deadline;
         for place in leaving.iter() {
             let node = self.roster.node(place);
@@ -156,7 +158,9 @@ impl Leader {
             return Step::Stay;
         }
         let patience = common.config.election_timeout_max * RETIRE_TIMEOUTS;
-        let deadline = *self.retire_deadline.get_or_insert(now.plus(patience));
+        let deadline = *self
+            .retire_deadline
+            .get_or_insert_with(|| now.plus(patience));
         if now >= deadline {
             return Step::give_up(common.promised, StepDown::Removed);
         }

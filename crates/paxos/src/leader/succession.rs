@@ -3,6 +3,8 @@
 //! slots before meanwhile, fills those that are left with no-ops, and proposes on behind them. Everything
 //! follows from the log: whichever leader finds a configuration decided does the same.
 
+use alloc::vec::Vec;
+
 use crate::counters::count;
 use crate::due::Task;
 use crate::node::Common;
@@ -32,7 +34,10 @@ impl Leader {
     fn pass_on(&mut self, common: &mut Common) {
         let known = self.offices.last().map_or(Slot(0), |office| office.from);
         let list = common.configurations.iter();
-        let news: alloc::vec::Vec<_> = list.filter(|one| one.from > known).cloned().collect();
+        // Correct nodes know of none that governs a slot where this leader has proposed.
+        let least = self.next().max(known.next());
+        let news: Vec<_> = list.filter(|one| one.from >= least).cloned().collect();
+        let is_news = !news.is_empty();
         for governing in news {
             for node in governing.configuration.membership.nodes() {
                 // All nodes before and after a change have a place; one that left in the change before
@@ -47,7 +52,9 @@ impl Leader {
             self.note_decided(common);
             self.replicate_to_all(common);
         }
-        self.ask_for_promises(common);
+        if is_news {
+            self.ask_for_promises(common);
+        }
         let chosen = common.log.chosen();
         while self
             .offices

@@ -11,7 +11,7 @@ use crate::{Ballot, Kind, NodeId};
 
 const LATER: Ballot = Ballot {
     round: u64::MAX,
-    node: crate::NodeId(0),
+    node: NodeId(0),
 };
 
 fn ballot(round: u64) -> Ballot {

@@ -149,13 +149,17 @@ impl Liar {
     fn replicate(&mut self, from: NodeId) -> Replicate {
         let ballot = self.ballot_of(from);
         let (chosen, through) = (self.slot(), self.slot());
-        match self.dice.below(7) {
+        match self.dice.below(8) {
+            7 => Replicate::Settle {
+                ballot,
+                slot: chosen,
+            },
             0 => Replicate::Heartbeat {
                 ballot,
                 round: self.number(),
                 chosen,
                 through,
-                settled: 0,
+                settled: self.dice.below(3),
             },
             1 => Replicate::Chosen { ballot, chosen },
             2 => Replicate::Snapshot {
@@ -178,11 +182,15 @@ impl Liar {
     }
 
     fn binding(&mut self, from: NodeId) -> Binding {
-        match self.dice.below(6) {
+        match self.dice.below(7) {
+            6 => Binding::Settled {
+                ballot: self.own(),
+                slot: self.slot(),
+            },
             0 if self.leads || self.dice.one_in(30) => Binding::Prepare {
                 ballot: self.ballot_of(from),
                 from: self.slot(),
-                number: 0,
+                number: self.dice.below(3),
             },
             0..3 => Binding::Accepted {
                 ballot: self.own(),
@@ -207,10 +215,26 @@ impl Liar {
                     votes: self.votes(asked.max(chosen.next())),
                     next,
                     chosen,
-                    configurations: None,
+                    configurations: self.configurations(),
                 }
             }
         }
+    }
+
+    /// Perhaps a lie about who governs which slots.
+    fn configurations(&mut self) -> Option<Box<Configurations>> {
+        if !self.dice.one_in(3) {
+            return None;
+        }
+        let ids = self.dice.pick(&[[1, 2, 3], [1, 7, 8], [7, 8, 9]]);
+        let quorums = Quorums::majority(ids.map(NodeId)).unwrap();
+        let mut configuration = Configuration::first(Membership::of(quorums));
+        configuration.number = self.dice.below(4);
+        configuration.alpha = self.dice.pick(&[Configuration::ALPHA, 1]);
+        let mut bytes = Configurations::first(configuration).encode().to_vec();
+        bytes[1..9].copy_from_slice(&self.slot().0.to_le_bytes());
+        bytes[10..18].copy_from_slice(&self.slot().0.to_le_bytes());
+        Some(Box::new(Configurations::decode(&bytes).unwrap_or_default()))
     }
 
     fn echo(&mut self, from: NodeId) -> Echo {
@@ -235,6 +259,10 @@ impl Liar {
             },
             2 if self.leads || self.dice.one_in(10) => Echo::Preempted {
                 promised: self.ballot(),
+            },
+            2 if self.dice.one_in(60) => Echo::Removed {
+                promised: self.ballot(),
+                number: self.dice.below(3),
             },
             3 => Echo::Learn {
                 ballot: self.ballot_of(from),

@@ -17,6 +17,8 @@ mod partial;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod reconfiguring;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod slow;

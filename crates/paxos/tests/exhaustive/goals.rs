@@ -40,6 +40,13 @@ pub(crate) enum Goal {
     AcceptAgain,
     /// A read is confirmed.
     Read,
+    /// A leader knows that a configuration is chosen: one that it proposed, or found.
+    Changed,
+    ChangeInherited,
+    /// A value is chosen by the acceptors of the new configuration.
+    ChosenAfterChange,
+    /// A leader waits for promises of the new acceptors before it proposes.
+    WaitsForPromises,
     /// A leader invites another, and that one campaigns.
     Invited,
     Transferred,
@@ -83,6 +90,7 @@ pub(crate) fn reached(
     let choses = is.chosen > was.chosen;
     reach(Goal::Chosen, after.leads() && choses);
     reach(Goal::FollowerChosen, !after.leads() && choses);
+    of_a_change(before, step, &mut reach);
     let last = after.vote_on_disk(is.chosen);
     let is_adopted = last.is_some_and(|vote| adopts(vote.value.origin));
     reach(Goal::ChosenAdopted, choses && is_adopted);
@@ -118,4 +126,26 @@ pub(crate) fn reached(
         reach(Goal::NextPage, is_page);
     }
     goals
+}
+
+/// What a change of membership has come to.
+fn of_a_change(before: &Node, step: &Step, mut reach: impl FnMut(Goal, bool)) {
+    let after = &step.node;
+    let (was, is) = (before.paxos.status(), after.paxos.status());
+    let leads = after.leads();
+    let latest = after.paxos.configurations().latest();
+    let latest = latest.filter(|_| is.configuration > 0);
+    let decided = latest.and_then(|latest| after.vote_on_disk(latest.decided_in()));
+    let is_inherited = decided.is_some_and(|vote| vote.value.origin != is.ballot);
+    let is_changed = leads && is.configuration > was.configuration;
+    reach(Goal::Changed, is_changed);
+    reach(Goal::ChangeInherited, is_changed && is_inherited);
+    let governs = latest.is_some_and(|latest| latest.from <= is.chosen);
+    reach(Goal::ChosenAfterChange, is.chosen > was.chosen && governs);
+    let is_asked = |message: &Message| match message {
+        Message::Binding(Binding::Prepare { number, .. }) => *number > 0,
+        _ => false,
+    };
+    let asks = step.sent.iter().any(|packet| is_asked(&packet.message));
+    reach(Goal::WaitsForPromises, before.leads() && leads && asks);
 }

@@ -30,6 +30,8 @@ pub(crate) struct Budget {
     pub(crate) reads: u8,
     /// Transfers of leadership, to any of the others.
     pub(crate) transfers: u8,
+    /// Changes of membership, to the group's other members.
+    pub(crate) changes: u8,
     /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
@@ -75,6 +77,7 @@ impl System for Model {
         inputs.push_if(Input::Heartbeat, rested && leads && left.heartbeats > 0);
         inputs.push_if(Input::Propose, rested && leads && proposes);
         inputs.push_if(Input::Read, rested && leads && left.reads > 0);
+        inputs.push_if(Input::Change, rested && leads && left.changes > 0);
         let transfers = rested && leads && left.transfers > 0;
         let others = self.group.quorums.acceptors();
         for to in others.filter(|to| *to != node.id) {
@@ -92,6 +95,7 @@ impl System for Model {
             Input::Propose => left.commands -= 1,
             Input::Read => left.reads -= 1,
             Input::Transfer(_) => left.transfers -= 1,
+            Input::Change => left.changes -= 1,
             Input::Restart | Input::Torn => left.restarts -= 1,
             Input::Persist | Input::Receive => {}
         }
@@ -172,6 +176,7 @@ impl System for Model {
             (Input::Heartbeat, _) => format!("{node}'s heartbeat is due"),
             (Input::Propose, _) => format!("{node} is given a command"),
             (Input::Read, _) => format!("{node} is asked for a read"),
+            (Input::Change, _) => format!("{node} is to change the members"),
             (Input::Transfer(to), _) => format!("{node} is to hand over to {}", to.0),
             (Input::Persist, _) => format!("{node}'s write is durable"),
             (Input::Restart, _) => format!("{node} crashes and restarts"),

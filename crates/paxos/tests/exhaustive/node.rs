@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_durable::Few;
 use synod_paxos::{
-    Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output,
-    Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Value, Vote, Votes, Write,
+    Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Membership, Message, NodeId, Op,
+    Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Value, Vote, Votes,
+    Write,
 };
 use synod_sim::page::{self, View};
 use synod_sim::search;
@@ -38,6 +39,8 @@ pub(crate) enum Input {
     Read,
     /// It is to hand leadership to that node.
     Transfer(NodeId),
+    /// It is to change the members.
+    Change,
     /// Its write is durable, and the messages of that write are sent.
     Persist,
     /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
@@ -63,6 +66,8 @@ pub(crate) struct Group {
     pub(crate) quorums: Quorums,
     /// One value per message, and one vote per page of a promise.
     pub(crate) one_by_one: bool,
+    /// The acceptors after a change, which governs from the slot after its own on.
+    pub(crate) after: Option<Quorums>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -91,6 +96,9 @@ pub(crate) enum Told {
 impl Node {
     pub(crate) fn new(id: NodeId, group: Group, disk: Disk) -> Self {
         let mut config = Config::new(id, group.quorums.clone());
+        if let (Some(first), Some(_)) = (&mut config.first, &group.after) {
+            first.alpha = 1;
+        }
         if group.one_by_one {
             config.accept_bytes_max = 1;
         }
@@ -246,6 +254,10 @@ impl Step {
             }
             Input::Transfer(to) => {
                 let _ = node.paxos.transfer(now, Some(to));
+            }
+            Input::Change => {
+                let after = node.group.after.clone().expect("a group to become");
+                let _ = node.paxos.change_membership(now, Membership::of(after));
             }
             Input::Propose => {
                 let _ = node.paxos.propose(now, Bytes::from_static(b"x"));

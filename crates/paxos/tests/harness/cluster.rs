@@ -64,7 +64,7 @@ impl Cluster {
             let node = Node::start(config, Disk::default(), Instant::ZERO);
             (id, node.expect("a disk of our own recovers"))
         };
-        let joining = (highest + 1..=highest + joining).map(NodeId);
+        let joining = (1..=joining).map(|more| NodeId(highest + more));
         let nodes = quorums.acceptors().chain(joining).map(node);
         Self(cluster::Cluster::new(nodes, Watch::new()))
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use synod_paxos::{
     Ballot, ChangeEnd, ChangePhase, Config, Configuration, Configurations, Counters, DiskHealth,
-    Membership, Message, NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot, Stop,
+    Kind, Membership, Message, NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot,
+    Stop,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
@@ -143,9 +144,9 @@ impl Cast for Cores {
             },
             "replaced" => node.disk.replaced.to_string(),
             "commands" => {
-                let bodies = node.given.iter().map(|(_, value)| &value.body);
-                let commands = bodies.filter(|body| !body.is_empty());
-                let commands = commands.map(|body| String::from_utf8_lossy(body));
+                let given = node.given.iter().map(|(_, value)| value);
+                let commands = given.filter(|value| value.kind == Kind::Command);
+                let commands = commands.map(|value| String::from_utf8_lossy(&value.body));
                 commands.collect::<Vec<_>>().join(" ")
             }
             _ => return None,

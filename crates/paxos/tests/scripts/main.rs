@@ -36,6 +36,8 @@ mod tests {
         b3_promise_lost
         b5_late_answer
         b7_last_round
+        c11_removed_was_away
+        c15_one_of_two
         c12_lagging_target
         c12_lost_invitation
         c12_proposal_during_transfer
@@ -55,6 +57,18 @@ mod tests {
         c8_preempted_is_no_contact
         c9_bad_disk_campaigns
         c9_slow_disks
+        d10_too_late_to_abort
+        d10_two_requests
+        d11_snapshot_between
+        d12_removed_leader
+        d14_removed_id
+        d1_behind_another
+        d2_leader_lost
+        d4_told_by_a_promise
+        d4_unknown_to_the_next
+        d5_not_chosen
+        d7_survivors_differ
+        d9_too_slow
         e1_read_before_what_was_found
         e2_old_echo
         e4_sole_acceptor_reads
@@ -87,6 +101,7 @@ mod tests {
         i9_vote_counted_twice
         n4_climb
         n4_leap
+        v_alpha
         v_chosen_value_replaced
         v_far_promise
         v_first_acknowledgement
