@@ -249,23 +249,6 @@ fn a_replacement() {
     a_change("a replacement", roster, 1, &goals);
 }
 
-/// A node of three is removed, while another leads.
-#[test]
-fn a_removal() {
-    let roster = Roster {
-        voters: 3,
-        first: 1,
-        target: &[1, 2],
-    };
-    let goals = [
-        Goal::Joint,
-        Goal::ChangeEnded,
-        Goal::ChangeInherited,
-        Goal::ChangeCut,
-    ];
-    a_change("a removal", roster, 0, &goals);
-}
-
 /// The leader of three removes itself.
 #[test]
 fn a_leader_that_goes() {
