@@ -244,7 +244,6 @@ fn a_replacement() {
         Goal::ChangeEnded,
         Goal::ChangeAborted,
         Goal::ChangeInherited,
-        Goal::ChangeCut,
     ];
     a_change("a replacement", roster, 1, &goals);
 }
