@@ -272,11 +272,12 @@
 //!   `raft` has the other inputs and the change of roles; `poll` the outputs; `recover`, `status`
 //!   and `invariants` the rest.
 //! - *Roles*: `role` is one of `follower`, `candidate` and `leader`, which has its children for its
-//!   peers, replication, reads, changes of membership and stepping down. `election` holds a voter's duties, which belong to no
-//!   role.
+//!   peers, replication, reads, changes of membership and stepping down. `election` holds a voter's
+//!   duties, which belong to no role.
 //! - *State of the roles*: `node` is shared by all roles, with `log`, `configurations` (the
-//!   memberships of the log), `machine`, `outbox`, `quorum`, `pace` and `due`, the set of pending tasks. `progress`, `backoff`, `read` and
-//!   `uncommitted` belong to the leader; `step` is what a role's method returns.
+//!   memberships of the log), `machine`, `outbox`, `quorum`, `pace` and `due`, the set of pending
+//!   tasks. `progress`, `backoff`, `read` and `uncommitted` belong to the leader; `step` is what a
+//!   role's method returns.
 //! - *Types*: `message`, `output`, `entry`, `entries`, `membership`, `change` (its steps), `config` and
 //!   so on. [`synod_durable`] has
 //!   the types that keep a message inside its write.
