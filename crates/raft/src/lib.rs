@@ -91,6 +91,64 @@
 //!
 //! Skipping or delaying anything else is safe; it only costs time.
 //!
+//! # Who takes part
+//!
+//! The nodes of a group are in its log (§6). Each change of them is a [`Membership`] entry that a
+//! leader's core appends; the last one in a node's log is in force there from the moment it is in the
+//! log, and no longer than that. [`Config::voters`] are only the first ones.
+//!
+//! ```
+//! # use core::convert::Infallible;
+//! # use synod_raft::{Config, Entry, Instant, LogId, Output, Raft, Recovered};
+//! use synod_raft::{ChangePhase, Membership, NodeId};
+//! # fn node(config: Config) -> Raft {
+//! #     let entries = core::iter::empty::<Result<Entry, Infallible>>();
+//! #     let start = LogId::ZERO;
+//! #     Raft::new(config, Recovered { vote: None, start, snapshot: None, entries }, Instant::ZERO).unwrap()
+//! # }
+//! # fn settle(raft: &mut Raft, now: Instant) {
+//! #     while let Some(output) = raft.poll_output() {
+//! #         if let Output::Persist(write) = output {
+//! #             let Ok((_, receipt)) = write.persist(|_| Ok::<(), Infallible>(()));
+//! #             raft.handle_persisted(now, receipt);
+//! #         }
+//! #     }
+//! # }
+//! # let mut raft = node(Config::new(NodeId(1), [NodeId(1)]));
+//! # let now = raft.poll_timeout().unwrap();
+//! # raft.handle_timeout(now);
+//! # settle(&mut raft, now);
+//! // Node 1 leads a group of its own. Node 2 has an empty disk, and knows nobody.
+//! let joining = node(Config::new(NodeId(2), []));
+//! assert!(joining.membership().voters.is_empty(), "it follows, and never campaigns");
+//!
+//! let pair = Membership::of_voters([NodeId(1), NodeId(2)]);
+//! raft.change_membership(now, &pair).unwrap();
+//! settle(&mut raft, now);
+//! let change = raft.status().change.unwrap();
+//! assert_eq!(change.phase, ChangePhase::CatchingUp); // until node 2 has the log
+//!
+//! raft.abort_change(now).unwrap();
+//! settle(&mut raft, now);
+//! assert!(raft.status().change.is_none());
+//! ```
+//!
+//! [`Raft::change_membership`] describes the steps: new voters catch up, both sides decide, the new
+//! side decides. Every leader continues what its log says, so a change needs nobody to watch over it.
+//!
+//! - A change begins when the last one, and an entry of the leader's own term, are committed, and one
+//!   at a time.
+//! - [`Raft::abort_change`] leads back to the old side until the new side alone is in the log. A change
+//!   whose new voters do not catch up ends by itself: [`ChangeEnd`].
+//! - Every node takes every message of its cluster and answers it: the sender may lead or campaign by
+//!   entries that are not here yet. Only who counts votes and acknowledgements looks at the membership.
+//!   The driver lets nobody in who is no node of the cluster.
+//! - A node that the last membership drops takes part until it knows that this is committed: perhaps
+//!   only it can win. Then it stops, [`Stop::Removed`]. Its leader tells it; if it was away, whomever it
+//!   asks for a vote does ([`Echo::Removed`]).
+//! - Ids rise: a new node has an id above every earlier one, so a membership needs to keep only
+//!   [`Membership::highest`], and an id that was removed never returns.
+//!
 //! # Guarantees
 //!
 //! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. In addition:
@@ -124,6 +182,8 @@
 //! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
 //! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Op::Start`] |
 //! | leadership transfer (thesis §3.10) | [`Raft::transfer`], [`Replicate::TimeoutNow`] |
+//! | cluster configuration, C(old,new) (§6) | [`Membership`], while its [`change`](Change::is_joint) is joint |
+//! | non-voting member (§6), round (thesis §4.2.1) | a learner, or a voter to be; [`CatchingUp`] |
 //! | server, cluster | node, group |
 //!
 //! # Steps that are not in the papers
@@ -163,11 +223,17 @@
 //! - *An append whose `prev` lies before the start is taken*: what lies before the start is
 //!   committed, and so equal in every later leader's log.
 //!
+//! - *A joint membership may be left to the old side*: every membership since the change began needs a
+//!   majority of the old voters, and that of the new ones alone follows only when the joint one is
+//!   committed. Whether another leader has done that is known once an entry of the own term is.
+//! - *Who is removed, and that is committed, gets no vote and its later terms are not entered*: no
+//!   quorum needs it, and its messages may be lost.
+//!
 //! # When a node stops
 //!
-//! [`Output::Stop`] reports that the contents of this node's disk, or of another's, cannot be what
-//! they were. There are two proofs. Both rest on the assumption that nodes do not lie about what
-//! they hold:
+//! [`Output::Stop`] reports that this node was removed, see above, or that the contents of this node's
+//! disk, or of another's, cannot be what they were. Of that there are two proofs. Both rest on the
+//! assumption that nodes do not lie about what they hold:
 //!
 //! - The leader's log or snapshot differs from what is committed here ([`Stop::Diverged`]).
 //! - The leader has received acknowledgements in this term for more than this node holds
@@ -192,9 +258,8 @@
 //!   needs its copy leads on without committing until the stall ends.
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
-//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
-//!   replicated and delivered, but nothing here changes who votes yet; reads by lease (thesis §6.4.1) are
-//!   not offered.
+//! - Changes are joint always: the one by one server (thesis §4.1) is not offered. Priorities,
+//!   witnesses and reads by lease (thesis §6.4.1) are not offered either.
 //!
 //! # Internals
 //!
@@ -206,13 +271,15 @@
 //! - *The value*: `deliver` applies the rules about terms and passes each message to its role;
 //!   `raft` has the other inputs and the change of roles; `poll` the outputs; `recover`, `status`
 //!   and `invariants` the rest.
-//! - *Roles*: `role` is one of `follower`, `candidate` and `leader`, which has its children for
-//!   replication, reads and stepping down. `election` holds a voter's duties, which belong to no
-//!   role.
-//! - *State of the roles*: `node` is shared by all roles, with `log`, `machine`, `outbox`,
-//!   `quorum`, `pace` and `due`, the set of pending tasks. `progress`, `backoff`, `read` and
-//!   `uncommitted` belong to the leader; `step` is what a role's method returns.
-//! - *Types*: `message`, `output`, `entry`, `entries`, `config` and so on. [`synod_durable`] has
+//! - *Roles*: `role` is one of `follower`, `candidate` and `leader`, which has its children for its
+//!   peers, replication, reads, changes of membership and stepping down. `election` holds a voter's
+//!   duties, which belong to no role.
+//! - *State of the roles*: `node` is shared by all roles, with `log`, `configurations` (the
+//!   memberships of the log), `machine`, `outbox`, `quorum`, `pace` and `due`, the set of pending
+//!   tasks. `progress`, `backoff`, `read` and `uncommitted` belong to the leader; `step` is what a
+//!   role's method returns.
+//! - *Types*: `message`, `output`, `entry`, `entries`, `membership`, `change` (its steps), `config` and
+//!   so on. [`synod_durable`] has
 //!   the types that keep a message inside its write.
 //!
 //! # Features

@@ -1,6 +1,6 @@
 //! The Raft paper (extended version, 2014), rule by rule: Figure 2, sections 5.1 to 5.4 and section 6
-//! with sections 4.1 to 4.3 of the thesis, with each sentence cited above its test. Where names or mechanisms differ from the paper's, the test
-//! says so.
+//! with sections 4.1 to 4.3 of the thesis, with each sentence cited above its test. Where names or
+//! mechanisms differ from the paper's, the test says so.
 //!
 //! Pre-vote and check-quorum, which the paper does not have, are off.
 

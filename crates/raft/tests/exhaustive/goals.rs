@@ -46,8 +46,6 @@ pub(crate) enum Goal {
     ChangeCut,
     /// A node has learned of its removal.
     Removed,
-    /// A node leads that the membership in force drops.
-    LeaderDropped,
     /// A message of an earlier term is answered.
     Stale,
 }
@@ -95,8 +93,6 @@ pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]
     let lost = is.change_end == Some(ChangeEnd::LeaderLost);
     reach(Goal::ChangeCut, lost && was.change_end != is.change_end);
     reach(Goal::Removed, after.has_stopped() && !before.has_stopped());
-    let dropped = elected && !is.membership.is_voter(after.id);
-    reach(Goal::LeaderDropped, dropped);
     for Packet { message, .. } in sent {
         let invites = matches!(message, Message::Replicate(Replicate::TimeoutNow { .. }));
         reach(Goal::Invited, invites);

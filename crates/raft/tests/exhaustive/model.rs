@@ -57,6 +57,7 @@ impl System for Model {
         let ids = (1..=self.size as u64).map(NodeId);
         let roster = self.change.unwrap_or(Roster {
             voters: self.size,
+            first: 0,
             target: &[],
         });
         let nodes = ids.map(|id| Node::new(id, roster, Disk::default()));
@@ -76,7 +77,10 @@ impl System for Model {
         let (leads, writes) = (node.leads(), node.write.is_some());
         let rested = !writes || left.overtakings > 0;
         let votes = node.raft.membership().is_voter(node.id);
-        let candidacy = left.candidacies > 0 && node.raft.term().0 < left.terms && votes;
+        let term = node.raft.term().0;
+        let is_first = |roster: &Roster| term > 0 || roster.first == node.id.0;
+        let may = votes && self.change.as_ref().is_none_or(is_first);
+        let candidacy = left.candidacies > 0 && term < left.terms && may;
         let heartbeat = leads && left.heartbeats > 0;
         inputs.push_if(Input::Persist, writes);
         inputs.push_if(Input::Restart, left.restarts > 0);

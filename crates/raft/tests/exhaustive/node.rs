@@ -57,6 +57,8 @@ pub(crate) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Roster {
     pub(crate) voters: usize,
+    /// Who campaigns in the first term, alone.
+    pub(crate) first: u64,
     pub(crate) target: &'static [u64],
 }
 
