@@ -26,9 +26,6 @@ use tokio::{
     time::timeout,
 };
 
-const NO_AUTH: &str = "-ERR AUTH <password> called without any password configured for the default user. \
-    Are you sure your configuration is correct?";
-
 #[tokio::test]
 async fn every_command_answers_as_a_redis_does() {
     let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;

@@ -262,3 +262,6 @@ pub(crate) const CONVERSATION: &[(&str, &str)] = &[
     ),
     ("QUIT", "+OK"),
 ];
+
+const NO_AUTH: &str = "-ERR AUTH <password> called without any password configured for the default user. \
+    Are you sure your configuration is correct?";

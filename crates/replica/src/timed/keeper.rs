@@ -76,7 +76,7 @@ impl Timekeeper {
         }
         match self.ticked {
             None => Some(next),
-            Some(ticked) if self.changed > ticked => Some(next.max(ticked + SETTLE)),
+            Some(ticked) if self.changed >= ticked => Some(next.max(ticked + SETTLE)),
             Some(ticked) => Some(next.max(ticked + RETRY)),
         }
     }
