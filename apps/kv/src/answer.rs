@@ -75,6 +75,10 @@ impl Answer {
         )))
     }
 
+    pub(crate) fn simple_text(text: String) -> Self {
+        Self::Frame(BytesFrame::SimpleString(text.into()))
+    }
+
     pub(crate) fn error(text: String) -> Self {
         Self::Frame(BytesFrame::Error(text.into()))
     }

@@ -294,6 +294,10 @@ impl<S: Store> Connection<S> {
                         }
                     }
                 }
+                Step::Local(Local::Manage(manage)) => {
+                    let done = self.server.store.manage(manage).await;
+                    done.unwrap_or_else(|why| Answer::error(format!("REFUSED {why}")))
+                }
                 Step::Local(local) => match self.refused(&local).await {
                     Some(answer) => answer,
                     None => self.local(local),
@@ -414,6 +418,7 @@ impl<S: Store> Connection<S> {
             Local::ClientId => BytesFrame::Integer(self.socket.id() as i64),
             Local::ClientName if self.name.is_empty() => return Answer::Value(None),
             Local::ClientName => BytesFrame::BulkString(self.name.clone()),
+            Local::Manage(_) => unreachable!("it was waited for"),
             Local::ClientSetName(name) => {
                 self.name = name;
                 return Answer::simple("OK");

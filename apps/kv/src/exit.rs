@@ -23,6 +23,8 @@ pub enum ExitStatus {
     Diverged = 5,
     /// Something else of the program ended or panicked.
     Broken = 6,
+    /// It was removed from its cluster: its id never returns, and there is nothing to start again.
+    Removed = 7,
 }
 
 impl From<&Closed> for ExitStatus {
@@ -31,6 +33,7 @@ impl From<&Closed> for ExitStatus {
             Closed::Log(_) => Self::Storage,
             Closed::Machine(_) | Closed::MachinePanicked(_) => Self::Machine,
             Closed::Diverged(_) => Self::Diverged,
+            Closed::Removed => Self::Removed,
             // Nobody asked for a shutdown, else there would be no such error.
             _ => Self::Broken,
         }
@@ -45,7 +48,8 @@ pub(crate) const STATUSES: &str = "Exit status:
   3  its storage failed
   4  applying a command failed or panicked
   5  what it holds contradicts the group, or what it acknowledged is gone
-  6  something else of the program ended or panicked";
+  6  something else of the program ended or panicked
+  7  it was removed from its cluster";
 
 #[cfg(test)]
 mod tests {
@@ -62,12 +66,13 @@ mod tests {
             (Closed::Diverged(cause()), ExitStatus::Diverged),
             (Closed::MachinePanicked("oh".into()), ExitStatus::Machine),
             (Closed::Panicked("oh".into()), ExitStatus::Broken),
+            (Closed::Removed, ExitStatus::Removed),
             (Closed::Transport, ExitStatus::Broken),
             (Closed::Shutdown, ExitStatus::Broken),
         ] {
             assert_eq!(ExitStatus::from(&closed), status);
         }
-        for status in ExitStatus::Stopped as u8..=ExitStatus::Broken as u8 {
+        for status in ExitStatus::Stopped as u8..=ExitStatus::Removed as u8 {
             assert!(STATUSES.contains(&format!("\n  {status}  ")));
         }
     }

@@ -1,21 +1,24 @@
 //! The map as a replicated state machine, and a group of its replicas as a store.
 
-use std::{collections::BTreeMap, future::Future, io};
+use std::{collections::BTreeMap, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use redis_protocol::resp2::types::BytesFrame;
 use synod_replica::{
-    Applying, Closed, Configured, Consistency, Group, GroupId, LogTime, LoggedTime, Node,
-    OpenGroupError, Role, Sessions, StateMachine, Status, StatusWatch, Timed, TimedMachine,
-    TransferError,
+    Applying, Change, ChangeError, Closed, Configured, Consistency, Group, GroupId, LogTime,
+    LoggedTime, Members, Node, NodeId, OpenGroupError, Role, Sessions, StateMachine, Status,
+    StatusWatch, Timed, TimedMachine, TransferError,
 };
 use synod_transport::Untrusted;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
+    answer::Answer,
     clock::Clock,
     entry::{Entry, Machine, response},
     machine::Kv,
+    members::{self, Manage},
     response::Response,
     snapshot,
     store::{Consensus, Failure, Peer, Store},
@@ -64,6 +67,8 @@ pub(crate) struct Replicated {
     group: Group<Machine>,
     status: StatusWatch,
     clock: Clock,
+    /// Where nodes are reached of which the log does not say so.
+    peers: Arc<BTreeMap<NodeId, String>>,
 }
 
 impl Replicated {
@@ -71,6 +76,7 @@ impl Replicated {
         node: &Node,
         group: GroupId,
         config: impl Configured,
+        peers: &BTreeMap<NodeId, String>,
     ) -> Result<Self, OpenGroupError> {
         let machine = Timed::new(Sessions::new(Kv::default()));
         let applied = machine.watch();
@@ -79,6 +85,7 @@ impl Replicated {
             status: group.watch(),
             clock: Clock::start(group.clone(), applied),
             group,
+            peers: Arc::new(peers.clone()),
         })
     }
 
@@ -123,6 +130,37 @@ impl Store for Replicated {
 
     fn time(&self) -> LogTime {
         self.clock.time()
+    }
+
+    fn manage(
+        &self,
+        manage: Manage,
+    ) -> impl Future<Output = Result<Answer, String>> + Send + 'static {
+        // New voters receive everything first.
+        let group = self.group.with_timeout(CHANGE_TIMEOUT);
+        let (status, peers) = (self.group.status(), self.peers.clone());
+        async move {
+            match manage {
+                Manage::List => {
+                    let text = members::list(&status);
+                    return Ok(Answer::Frame(BytesFrame::BulkString(text.into())));
+                }
+                Manage::Abort => group.abort_change().await.map_err(not_changed)?,
+                Manage::Change(change) => {
+                    if let Some(known) = with_addresses(&status.members, &peers) {
+                        let known = group.change_members(Change::Set(known));
+                        known.await.map_err(not_changed)?;
+                    }
+                    let changed = group.change_members(change).await;
+                    changed.map_err(not_changed)?;
+                }
+                Manage::Transfer(to) => {
+                    let leader = group.transfer(to).await.map_err(not_handed)?;
+                    return Ok(Answer::simple_text(format!("LEADER {}", leader.0)));
+                }
+            }
+            Ok(Answer::simple("OK"))
+        }
     }
 
     fn consensus(&self) -> Consensus {
@@ -264,7 +302,7 @@ mod tests {
                 phase2: None,
             };
             let config = agreement.configure(Timeouts::default(), id, &BTreeSet::from([id]));
-            let store = config.unwrap().open(&node).await.unwrap();
+            let store = config.unwrap().open(&node, &BTreeMap::new()).await.unwrap();
             let mut status = store.group.watch();
             let leads = status.wait_for(|status| status.role == Role::Leader);
             drop(timeout(TIMEOUT, leads).await.unwrap().unwrap());
@@ -290,3 +328,45 @@ mod tests {
     /// Nothing here takes as long.
     const TIMEOUT: Duration = Duration::from_secs(20);
 }
+
+/// The members with the addresses that this node knows, if the log lacks some: whoever joins learns from the
+/// log where the others are.
+fn with_addresses(members: &Members, peers: &BTreeMap<NodeId, String>) -> Option<Members> {
+    let mut known = members.clone();
+    for side in [&mut known.voters, &mut known.learners] {
+        for (id, member) in side {
+            if member.address.is_empty()
+                && let Some(address) = peers.get(id)
+            {
+                member.address.clone_from(address);
+            }
+        }
+    }
+    (known != *members).then_some(known)
+}
+
+fn not_changed(error: ChangeError) -> String {
+    match error {
+        ChangeError::NotLeader(leader) | ChangeError::LeaderLost(leader) => {
+            format!("{error}{}", led_by(leader))
+        }
+        error => error.to_string(),
+    }
+}
+
+fn not_handed(error: TransferError) -> String {
+    match error {
+        TransferError::NotLeader(leader) => format!("{error}{}", led_by(leader)),
+        error => error.to_string(),
+    }
+}
+
+fn led_by(leader: Option<NodeId>) -> String {
+    match leader {
+        Some(leader) => format!(": node {} does", leader.0),
+        None => ", and nobody is known to".into(),
+    }
+}
+
+/// New voters may have a large snapshot to receive.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);

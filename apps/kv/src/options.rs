@@ -16,7 +16,8 @@ pub struct ServeOptions {
     /// This node's number
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub id: u64,
-    /// Every node of the cluster, this one too: where its peers reach it
+    /// Every node that the cluster began with: where its peers reach it. Once the cluster has changed, its log
+    /// says who takes part
     #[arg(
         long,
         value_name = "ID=HOST:PORT,..",
@@ -24,6 +25,18 @@ pub struct ServeOptions {
         required = true
     )]
     pub cluster: Vec<Member>,
+    /// This node is none of those in `--cluster`: it waits until `MEMBER ADD` or `MEMBER REPLACE` names it.
+    /// Needs `--listen`
+    #[arg(long, requires = "listen")]
+    pub join: bool,
+    /// With `--join`: where nodes are reached that the cluster has by now and did not begin with
+    #[arg(
+        long,
+        value_name = "ID=HOST:PORT,..",
+        value_delimiter = ',',
+        requires = "join"
+    )]
+    pub peers: Vec<Member>,
     /// Where this node listens for its peers, if that is not its address in `--cluster`
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,

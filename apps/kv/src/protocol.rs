@@ -1,6 +1,10 @@
 //! The one place that names a consensus protocol.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 #[cfg(feature = "paxos")]
 use synod_replica::paxos;
@@ -268,6 +272,22 @@ pub(crate) enum Configuration {
 }
 
 impl Configuration {
+    /// The same on a node that waits to be added.
+    pub(crate) fn joining(self, id: NodeId) -> Self {
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(mut config) => {
+                (config.id, config.voters) = (raft::NodeId(id.0), BTreeSet::new());
+                Self::Raft(config)
+            }
+            #[cfg(feature = "paxos")]
+            Self::Paxos(mut config) => {
+                (config.id, config.first) = (paxos::NodeId(id.0), None);
+                Self::Paxos(config)
+            }
+        }
+    }
+
     /// What a node is born as that has this group.
     pub(crate) fn birth(&self, cluster: ClusterId, node: NodeId) -> Birth {
         let birth = Birth::new(cluster, node);
@@ -279,12 +299,16 @@ impl Configuration {
         }
     }
 
-    pub(crate) async fn open(self, node: &Node) -> Result<Replicated, OpenGroupError> {
+    pub(crate) async fn open(
+        self,
+        node: &Node,
+        peers: &BTreeMap<NodeId, String>,
+    ) -> Result<Replicated, OpenGroupError> {
         match self {
             #[cfg(feature = "raft")]
-            Self::Raft(config) => Replicated::open(node, ALL_KEYS, config).await,
+            Self::Raft(config) => Replicated::open(node, ALL_KEYS, config, peers).await,
             #[cfg(feature = "paxos")]
-            Self::Paxos(config) => Replicated::open(node, ALL_KEYS, config).await,
+            Self::Paxos(config) => Replicated::open(node, ALL_KEYS, config, peers).await,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     expire::{self, MILLISECOND, SECOND},
     handshake,
     machine::integer,
+    members::{self, Manage},
     query::Query,
     response::Refusal,
     session,
@@ -63,6 +64,8 @@ pub enum Local {
     ClientName,
     /// `CLIENT SETNAME name`
     ClientSetName(Bytes),
+    /// `MEMBER ..`, `TRANSFER [id]`
+    Manage(Manage),
     /// What has no effect here and is done at once: `CLIENT SETINFO`, `CLIENT REPLY ON`, `SELECT 0`.
     Nothing,
     /// `QUIT`
@@ -328,6 +331,8 @@ static TABLE: &[Row] = &[
     entry("hello", 0, MANY, handshake::hello),
     entry("auth", 1, 2, handshake::auth),
     entry("reset", 0, 0, |_| local(Local::Reset)),
+    entry("member", 1, MANY, members::member),
+    entry("transfer", 0, 1, members::transfer),
     entry("quit", 0, MANY, |_| local(Local::Quit)),
 ];
 

@@ -52,8 +52,8 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The cluster does not list this node, or lists a node twice.
-    #[error("--cluster must list each node once, and node {0} among them")]
+    /// The cluster does not list this node, or lists a node twice, or lists one that is to join.
+    #[error("--cluster must list each node once, and node {0} among them unless that is to --join")]
     Cluster(u64),
     /// Two nodes of the cluster are said to be at one address.
     #[error("--cluster names the address {address} for two nodes, {one} and {two}")]
@@ -215,12 +215,21 @@ async fn start<D: Disk>(
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
     secured.check_peers(id, peers).await?;
-    let members: BTreeSet<_> = peers.keys().copied().collect();
-    let group = options
+    let founders = options.cluster.iter().map(|member| NodeId(member.id));
+    let founders: BTreeSet<_> = founders.collect();
+    // One of those that the cluster began with: what that has begun with this node's directory has too.
+    let founder = match options.join {
+        true => founders.first().copied().unwrap_or(id),
+        false => id,
+    };
+    let mut group = options
         .agreement
-        .configure(options.timeouts, id, &members)
+        .configure(options.timeouts, founder, &founders)
         .map_err(part("group"))?;
     let birth = group.birth(ClusterId(options.cluster_id), id);
+    if options.join {
+        group = group.joining(id);
+    }
     let (identity, log) = beside(move || open(disk, &birth)).await?;
     let incarnation = identity
         .incarnation()
@@ -237,7 +246,8 @@ async fn start<D: Disk>(
     let address = listener.local_addr().map_err(part("--resp"))?;
     secured.check_clients(address)?;
 
-    let config = node_config(options);
+    let mut config = node_config(options);
+    config.peers = peers.clone();
     let node = match links {
         Some(faults) => Node::start(
             incarnation,
@@ -247,13 +257,13 @@ async fn start<D: Disk>(
         ),
         None => Node::start(incarnation, config, log, transport),
     };
-    let group = group.open(&node).await.map_err(part("group"))?;
+    let group = group.open(&node, peers).await.map_err(part("group"))?;
     let (peers_have, clients_have) = secured.encrypts();
     let notice = format!(
         "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, incarnation {boot}",
         id = options.id,
-        count = peers.len(),
-        protocol = options.agreement.describe(peers.len() as u64),
+        count = founders.len(),
+        protocol = options.agreement.describe(founders.len() as u64),
         by = if clients_have { " by TLS" } else { "" },
         among = if peers_have { " by TLS" } else { "" },
     );
@@ -363,12 +373,14 @@ enum End {
 }
 
 fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError> {
-    let peers: BTreeMap<_, _> = options
-        .cluster
-        .iter()
+    let founders = &options.cluster;
+    let all = founders.iter().chain(&options.peers);
+    let peers: BTreeMap<_, _> = all
         .map(|member| (NodeId(member.id), member.address.clone()))
         .collect();
-    if peers.len() != options.cluster.len() || !peers.contains_key(&NodeId(options.id)) {
+    let own = NodeId(options.id);
+    let count = founders.len() + options.peers.len();
+    if peers.len() != count || peers.contains_key(&own) == options.join {
         return Err(ServeError::Cluster(options.id));
     }
     match shared_address(&peers) {

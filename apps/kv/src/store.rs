@@ -12,8 +12,10 @@ use synod_replica::{
 };
 
 use crate::{
+    answer::Answer,
     entry::{Entry, Machine, response},
     machine::Kv,
+    members::Manage,
     response::Response,
 };
 
@@ -39,6 +41,14 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// How late it is, as far as this node can tell: for what is shown of deadlines, and no more.
     fn time(&self) -> LogTime {
         LogTime::default()
+    }
+
+    /// Changes who takes part and who leads, or tells it. The error says why not.
+    fn manage(
+        &self,
+        _manage: Manage,
+    ) -> impl Future<Output = Result<Answer, String>> + Send + 'static {
+        async { Err("this store has no members".into()) }
     }
 
     /// What `INFO` tells of the replication.

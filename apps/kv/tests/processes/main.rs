@@ -15,6 +15,7 @@ mod heavy;
 mod identity;
 mod listeners;
 mod majority;
+mod members;
 mod mixed;
 #[cfg(target_os = "linux")]
 mod namespaces;
@@ -187,6 +188,16 @@ macro_rules! tests {
             #[tokio::test]
             async fn full_disks_everywhere_refuse_writes_and_say_so() {
                 super::full::everywhere(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_dead_node_is_replaced_under_load() {
+                super::members::replaces_a_dead_node(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn all_nodes_are_replaced_and_those_that_go_say_so() {
+                super::members::replaces_all(Protocol::$variant).await;
             }
 
             #[tokio::test]
