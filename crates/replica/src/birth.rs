@@ -21,7 +21,7 @@ use crate::protocol::Configured;
 ///
 /// let config = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
 /// let birth = Birth::new(ClusterId(7), NodeId(1)).group(GroupId(1), &config);
-/// assert_eq!(birth.founding(), "group 1: raft, voters 1, 2, 3; formats 1");
+/// assert_eq!(birth.founding(), "group 1: raft, voters 1, 2, 3; formats 2");
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn digest(bytes: &[u8]) -> u64 {
 }
 
 /// Raised with any change of the formats on the wire, in the log or in snapshots.
-const FORMATS: u32 = 1;
+const FORMATS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -137,22 +137,22 @@ mod tests {
         ));
         let bare = || Birth::new(ClusterId(7), NodeId(1));
         let births = [
-            (bare(), "formats 1", 0xda82_c875_b566_5d68),
+            (bare(), "formats 2", 0xda82_cb75_b566_6281),
             (
                 bare().group(GroupId(2), &majority).group(GroupId(1), &raft),
                 "group 1: raft, voters 1, 2, 3; group 2: paxos, acceptors 1, 2, 3, phase 1 by 2, phase 2 by 2; \
-                 formats 1",
-                0x9a6c_f906_1546_db71,
+                 formats 2",
+                0x9a6c_f606_1546_d658,
             ),
             (
                 bare().group(GroupId(1), &weighted),
-                "group 1: paxos, acceptors 1 (weight 2), 2, 3, phase 1 by 3, phase 2 by 2; formats 1",
-                0x1033_96ba_9b0e_a8f1,
+                "group 1: paxos, acceptors 1 (weight 2), 2, 3, phase 1 by 3, phase 2 by 2; formats 2",
+                0x1033_93ba_9b0e_a3d8,
             ),
             (
                 bare().group(GroupId(1), &grid),
-                "group 1: paxos, acceptors in rows (1 4), (2 3); formats 1",
-                0x8d77_94b6_c93f_1538,
+                "group 1: paxos, acceptors in rows (1 4), (2 3); formats 2",
+                0x8d77_97b6_c93f_1a51,
             ),
         ];
         for (birth, words, digest) in births {

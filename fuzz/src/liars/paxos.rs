@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, Configurations, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
-    Instant, Kind, Membership, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
-    Replicate, Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Config, Configuration, Configurations, DiskHealth, Echo, Entries, Envelope,
+    Fetch, FetchError, Instant, Kind, Membership, Message, NodeId, Output, Paxos, Position,
+    Quorums, ReadId, Record, Recovered, Replicate, Slot, Snapshot, Value, Vote, Write,
 };
 
 use self::disk::Disk;
@@ -447,9 +447,7 @@ impl Victim {
                     votes: self.votes(script, asked.max(chosen.next())),
                     next: script.one_in(4).then(|| self.slot(script)),
                     chosen,
-                    configurations: script
-                        .one_in(4)
-                        .then(|| Box::new(configurations(script))),
+                    configurations: script.one_in(4).then(|| Box::new(configurations(script))),
                 }
             }
         }

@@ -105,6 +105,7 @@ pub(crate) async fn replaces_a_dead_node(protocol: Protocol) {
     cluster.restart(leader).unwrap();
     cluster.kill(&[new]).await.unwrap();
     cluster.restart(new).unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     super::write_until_acknowledged(&cluster, new, "again").await;
 }
 
