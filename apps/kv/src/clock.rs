@@ -24,7 +24,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that follows the machine of `group`, and raises its time where the group's leader is when something is due.
+    /// A clock that follows the machine of `group`, and raises its time where the group's leader is when something
+    /// is due.
     pub(crate) fn start(group: Group<Machine>, mut applied: watch::Receiver<Standing>) -> Self {
         let clock = Self {
             epoch: Instant::now(),

@@ -1,7 +1,7 @@
 //! Responses as sessions keep them, in memory and in snapshots.
 //!
 //! ```text
-//! 0 done │ 1 absent │ 2 integer (8 bytes, little-endian) │ 3 value (the bytes) │ 4 refused (its number, see `REFUSALS`)
+//! 0 done │ 1 absent │ 2 integer (8 bytes, little-endian) │ 3 value (the bytes) │ 4 refused (its number: `REFUSALS`)
 //! ```
 
 use synod_replica::SessionMachine;

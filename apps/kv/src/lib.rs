@@ -41,8 +41,8 @@
 //!   Nothing is tried twice on a client's behalf. All ends of a request are in `docs/answers.md`.
 //! - A write that is asked again under its name takes effect once and gets its first answer: `SESSION NEW` answers an
 //!   id, `SESSION id sequence command ..` names a write, up to 64 of them at once, through any node.
-//! - A key with a time (`SET .. EX`, `EXPIRE`) is over on all nodes at one point of the log, and not before its time. It
-//!   may be there for up to 200 ms longer, and longer while no leader is elected: time stands still then.
+//! - A key with a time (`SET .. EX`, `EXPIRE`) is over on all nodes at one point of the log, and not before its
+//!   time. It may be there for up to 200 ms longer, and longer while no leader is elected: time stands still then.
 //! - Requests of one connection are executed and answered in order, also when they are pipelined.
 //!
 //! - Any client of Redis may connect, in version 2 or 3 of the protocol. What a client cannot have is
@@ -74,8 +74,8 @@
 //!
 //! # Left out
 //!
-//! Times of the day (`EXPIREAT`, `EXAT`), types other than strings, transactions, scripts, publish and subscribe, inline
-//! commands, users, and more than one database. Keys are one group: `synod-replica` runs
+//! Times of the day (`EXPIREAT`, `EXAT`), types other than strings, transactions, scripts, publish and subscribe,
+//! inline commands, users, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory; how large it may
 //! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
 //! at one point of the log.

@@ -69,47 +69,8 @@ impl Model {
                     .retain(|key, _| self.2.get(key).is_none_or(|end| *end > self.3));
                 Response::Done
             }
-            Step::SetExpiring(key, value, when, previous, expiry) => {
-                let before = self.2.get(key).copied();
-                let (was, response) = (
-                    self.0.get(key).is_some(),
-                    self.set(key, value, *when, *previous),
-                );
-                let is_written = *when == When::Always || (*when == When::Present) == was;
-                let end = match expiry {
-                    Expiry::Within { millis } => Some(self.end(*millis)).filter(|_| is_written),
-                    Expiry::Keep => before,
-                };
-                if let Some(end) = end {
-                    self.2.insert(key.clone(), end);
-                }
-                response
-            }
-            Step::Expire(key, millis, unless) => {
-                let (before, after) = (self.2.get(key).copied(), self.end(*millis));
-                let does = self.0.contains_key(key)
-                    && match unless {
-                        Unless::Never => true,
-                        Unless::Lasting => before.is_some(),
-                        Unless::Ending => before.is_none(),
-                        Unless::Sooner => before.is_some_and(|before| after > before),
-                        Unless::Later => before.is_none_or(|before| after < before),
-                        Unless::LaterOrLasting => before.is_some_and(|before| after < before),
-                    };
-                if does && *millis == 0 {
-                    self.0.remove(key);
-                } else if does {
-                    self.2.insert(key.clone(), after);
-                }
-                Response::Integer(i64::from(does))
-            }
-            Step::Persist(key) => Response::Integer(i64::from(self.2.remove(key).is_some())),
-            Step::DeleteIf(key, value, is) => {
-                let does = self.0.get(key).is_some_and(|found| (found == value) == *is);
-                if does {
-                    self.0.remove(key);
-                }
-                Response::Integer(i64::from(does))
+            Step::SetExpiring(..) | Step::Expire(..) | Step::Persist(_) | Step::DeleteIf(..) => {
+                self.end_keys(step)
             }
             Step::Limit(keys_max, bytes_max) => {
                 self.1.keys_max = keys_max.unwrap_or(self.1.keys_max);
@@ -160,6 +121,54 @@ impl Model {
                 }
                 Response::Integer(i64::from(swap))
             }
+        }
+    }
+
+    fn end_keys(&mut self, step: &Step) -> Response {
+        match step {
+            Step::SetExpiring(key, value, when, previous, expiry) => {
+                let before = self.2.get(key).copied();
+                let (was, response) = (
+                    self.0.contains_key(key),
+                    self.set(key, value, *when, *previous),
+                );
+                let is_written = *when == When::Always || (*when == When::Present) == was;
+                let end = match expiry {
+                    Expiry::Within { millis } => Some(self.end(*millis)).filter(|_| is_written),
+                    Expiry::Keep => before,
+                };
+                if let Some(end) = end {
+                    self.2.insert(key.clone(), end);
+                }
+                response
+            }
+            Step::Expire(key, millis, unless) => {
+                let (before, after) = (self.2.get(key).copied(), self.end(*millis));
+                let does = self.0.contains_key(key)
+                    && match unless {
+                        Unless::Never => true,
+                        Unless::Lasting => before.is_some(),
+                        Unless::Ending => before.is_none(),
+                        Unless::Sooner => before.is_some_and(|before| after > before),
+                        Unless::Later => before.is_none_or(|before| after < before),
+                        Unless::LaterOrLasting => before.is_some_and(|before| after < before),
+                    };
+                if does && *millis == 0 {
+                    self.0.remove(key);
+                } else if does {
+                    self.2.insert(key.clone(), after);
+                }
+                Response::Integer(i64::from(does))
+            }
+            Step::Persist(key) => Response::Integer(i64::from(self.2.remove(key).is_some())),
+            Step::DeleteIf(key, value, is) => {
+                let does = self.0.get(key).is_some_and(|found| (found == value) == *is);
+                if does {
+                    self.0.remove(key);
+                }
+                Response::Integer(i64::from(does))
+            }
+            _ => unreachable!("it lets no key end"),
         }
     }
 
@@ -305,7 +314,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => key().prop_map(Step::Persist),
         2 => (key(), value(), any::<bool>()).prop_map(|(key, value, is)| Step::DeleteIf(key, value, is)),
         4 => prop::sample::select(vec![0_u64, 1, 199, 200, 300]).prop_map(Step::Pass),
-        4 => (key(), value(), when(), any::<bool>()).prop_map(|(key, value, when, get)| Step::Set(key, value, when, get)),
+        4 => (key(), value(), when(), any::<bool>())
+            .prop_map(|(key, value, when, get)| Step::Set(key, value, when, get)),
         2 => prop::collection::vec(key(), 1..4).prop_map(Step::Delete),
         2 => (key(), -2_i64..3).prop_map(|(key, by)| Step::Add(key, by)),
         2 => (key(), value()).prop_map(|(key, value)| Step::Append(key, value)),

@@ -2,8 +2,8 @@
 //!
 //! That a node leads is a hint: it may lead no more when its command is decided. Raft commits entries of an earlier
 //! term under a later one, and Paxos may choose a value of an earlier leader behind those of a later one. So whoever
-//! must act alone (a scheduler, a holder of leases, a shard's leader) takes over *in the log*: the machine counts reigns,
-//! each command names its own, and the machine drops it in any other.
+//! must act alone (a scheduler, a holder of leases, a shard's leader) takes over *in the log*: the machine counts
+//! reigns, each command names its own, and the machine drops it in any other.
 //!
 //! ```text
 //!  log     take over 1 │ (1, 1) │ (1, 2) │ take over 2 │ (1, 3) │ (2, 1) │ take over 2 │ (2, 3)
@@ -22,8 +22,8 @@
 //! It leads, and all that was done before is applied on its node, when its own take-over is answered
 //! [`FencedReply::TookOver`]. Of a command it knows by [`FencedReply::Applied`] that it took effect, and by
 //! [`FencedReply::Deposed`] that it did not and never will: a later reign is applied. So it does by
-//! [`Failure::Rejected`](crate::Failure::Rejected), as that command was never sealed into a proposal that could still be
-//! decided. After [`Failure::Unknown`](crate::Failure::Unknown) it knows nothing. [`Reign`] ends with anything but
+//! [`Failure::Rejected`](crate::Failure::Rejected), as that command was never sealed into a proposal that could still
+//! be decided. After [`Failure::Unknown`](crate::Failure::Unknown) it knows nothing. [`Reign`] ends with anything but
 //! "applied": what follows a command that may be missing cannot take effect in its order.
 
 mod command;

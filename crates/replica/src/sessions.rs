@@ -11,12 +11,12 @@
 //!
 //! # Guarantees
 //!
-//! - Ids are issued by the log. An id that is unknown, closed or expired is refused and never opened by use: what it had
-//!   done might be done again.
+//! - Ids are issued by the log. An id that is unknown, closed or expired is refused and never opened by use: what it
+//!   had done might be done again.
 //! - A command runs at most once under its name, in whatever order names arrive. Up to [`SessionLimits::window`] of
 //!   them may be out at once.
-//! - All nodes give the same answers, also across snapshots: replies and limits are part of the state. What limits decide
-//!   depends on the log alone; they change by a command ([`limit`]).
+//! - All nodes give the same answers, also across snapshots: replies and limits are part of the state. What limits
+//!   decide depends on the log alone; they change by a command ([`limit`]).
 //! - Memory is bounded, and what was given up for it is refused in words that say so ([`SessionRefusal`]).
 
 mod client;
@@ -54,8 +54,8 @@ pub trait SessionMachine: StateMachine {
 /// A decorator that gives a machine sessions.
 ///
 /// The commands of the group are those that [`open`], [`named`], [`unnamed`], [`close`] and [`limit`] make. Inside
-/// [`Timed`](crate::Timed), sessions that are not used for [`SessionLimits::idle`] expire; without it they are only given
-/// up, the longest unused first, when there are too many.
+/// [`Timed`](crate::Timed), sessions that are not used for [`SessionLimits::idle`] expire; without it they are only
+/// given up, the longest unused first, when there are too many.
 #[derive(Debug)]
 pub struct Sessions<M> {
     machine: M,

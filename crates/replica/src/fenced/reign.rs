@@ -7,8 +7,8 @@ use crate::machine::Failure;
 
 /// A reign that has begun, as its holder has it.
 ///
-/// A value: it numbers the commands, and ends with the first answer that is not "applied". Commands are to be proposed in
-/// the order of their numbers, on the node that took over.
+/// A value: it numbers the commands, and ends with the first answer that is not "applied". Commands are to be
+/// proposed in the order of their numbers, on the node that took over.
 ///
 /// ```
 /// use synod_replica::{Ended, Failure, FencedReply, Reign, ReignId};
@@ -43,8 +43,8 @@ pub enum Ended {
 }
 
 impl Reign {
-    /// The reign that a take-over has begun; `None` for any other answer. After [`Failure::Unknown`] it may begin yet, and
-    /// nobody holds it: take over again, with the number behind the one in force.
+    /// The reign that a take-over has begun; `None` for any other answer. After [`Failure::Unknown`] it may begin
+    /// yet, and nobody holds it: take over again, with the number behind the one in force.
     #[must_use]
     pub fn begun<R>(answer: &Result<FencedReply<R>, Failure>) -> Option<Self> {
         match answer {

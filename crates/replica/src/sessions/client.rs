@@ -107,8 +107,8 @@ impl SessionClient {
         })
     }
 
-    /// What an answer means. A name is out until this says anything but [`Next::AskAgain`]; of a name that is not, there is
-    /// nothing more to learn.
+    /// What an answer means. A name is out until this says anything but [`Next::AskAgain`]; of a name that is not,
+    /// there is nothing more to learn.
     pub fn heard(&mut self, name: SessionName, heard: Heard) -> Next {
         let is_ours = name.session == self.session;
         let Some(in_doubt) = self.out.get_mut(&name.sequence).filter(|_| is_ours) else {

@@ -8,8 +8,8 @@ use super::{LogTime, Stamp, Standing};
 /// Measures, with a clock of this node that never falls, how long ago this node applied each anchor.
 ///
 /// A value: every moment is an argument, as the time since any fixed point. Whoever drives it awaits
-/// [`Timed::watch`](super::Timed::watch), calls [`observe`](Self::observe) at once when it changes (what is observed late
-/// lengthens deadlines and never shortens them), [stamps](Self::stamp) commands that count time, and where the
+/// [`Timed::watch`](super::Timed::watch), calls [`observe`](Self::observe) at once when it changes (what is observed
+/// late lengthens deadlines and never shortens them), [stamps](Self::stamp) commands that count time, and where the
 /// group's leader is proposes a [`tick`](super::tick) when [`next_tick`](Self::next_tick) is reached.
 #[derive(Clone, Debug, Default)]
 pub struct Timekeeper {

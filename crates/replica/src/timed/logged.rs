@@ -36,12 +36,13 @@ impl fmt::Display for LogTime {
 /// # Why it is not early
 ///
 /// A machine sees no clock, so nobody can tell how late it was when an entry was sequenced. What a node can tell is
-/// how long ago it applied one: an **anchor**, an entry at which the log notes its time. A [`Stamp`] says so, and raises
-/// the time to that of the anchor and what has passed since.
+/// how long ago it applied one: an **anchor**, an entry at which the log notes its time. A [`Stamp`] says so, and
+/// raises the time to that of the anchor and what has passed since.
 ///
-/// Since then deadlines may have been counted from a time that lagged behind, because those who proposed them had applied
-/// less. So a stamp from before a deadline was counted raises the time to at most [`SLACK`] beyond the time that it was
-/// counted from, and every deadline is that much later. A stamp from after it measures only what has really passed.
+/// Since then deadlines may have been counted from a time that lagged behind, because those who proposed them had
+/// applied less. So a stamp from before a deadline was counted raises the time to at most [`SLACK`] beyond the time
+/// that it was counted from, and every deadline is that much later. A stamp from after it measures only what has really
+/// passed.
 ///
 /// # Invariants
 /// - The time never falls, and between a deadline's entry and its end at least as much passes on the clock of whoever
@@ -190,8 +191,8 @@ fn invalid(what: &'static str) -> io::Error {
 
 /// By how much every deadline is later than asked for.
 ///
-/// A part of the format, like all of these. Smaller, and time runs slower when deadlines are counted without a pause: it
-/// loses one round through the log in each `SLACK`.
+/// A part of the format, like all of these. Smaller, and time runs slower when deadlines are counted without a
+/// pause: it loses one round through the log in each `SLACK`.
 pub const SLACK: Duration = Duration::from_millis(200);
 /// Anchors stand at least this far apart in time.
 pub const GRAIN: Duration = Duration::from_millis(20);

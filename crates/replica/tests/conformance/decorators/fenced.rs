@@ -13,7 +13,8 @@ fn machine() -> Fenced<Journal> {
     Fenced::new(Journal::default())
 }
 
-/// The story of rule F1. Leader 1 proposes and is gone. Leader 2 takes over, by a quorum that does not know of it, reads
+/// The story of rule F1. Leader 1 proposes and is gone. Leader 2 takes over, by a quorum that does not know of it,
+/// reads
 /// what there is and acts. Leader 3 finds the vote for leader 1's command and must propose it again: Paxos chooses it
 /// behind what leader 2 wrote; Raft commits it so when it was appended on the node that leads next.
 #[test]

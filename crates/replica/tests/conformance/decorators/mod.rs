@@ -51,8 +51,10 @@ impl StateMachine for Journal {
     }
 
     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        let mut read = Self::default();
-        read.passed = LogTime(number(from)?);
+        let mut read = Self {
+            passed: LogTime(number(from)?),
+            ..Self::default()
+        };
         for _ in 0..number(from)? {
             read.ends.push(LogTime(number(from)?));
         }

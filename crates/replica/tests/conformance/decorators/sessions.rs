@@ -257,7 +257,8 @@ proptest! {
             };
             ask(&mut client, name, fate);
         }
-        while let Some(name) = { let name = client.out().next(); name } {
+        loop {
+            let Some(name) = client.out().next() else { break };
             ask(&mut client, name, 4);
         }
         prop_assert_eq!(answered + never, asked);
