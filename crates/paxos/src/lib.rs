@@ -270,7 +270,8 @@
 //! | leadership transfer (Raft thesis §3.10) | [`Paxos::transfer`], [`Replicate::Invite`] |
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
-//! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`]; an acceptor's own bound is [`Slot::AHEAD_MAX`] |
+//! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`] |
+//! | how far ahead an acceptor votes (no bound in the papers) | [`Slot::AHEAD_MAX`] |
 //! | the configuration of instance i (*Reconfiguring a State Machine*) | [`Configurations::governing`] |
 //!
 //! # What is left out

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Configurations, Echo, Kind, Membership, Message, NodeId, Paxos, Position, Quorums,
-    Replicate, Slot, Snapshot, Value, Vote,
+    Ballot, Binding, Configuration, Configurations, Echo, Kind, Membership, Message, NodeId, Paxos,
+    Position, Quorums, Replicate, Slot, Snapshot, Value, Vote,
 };
 use synod_replica::embed::Protocol;
 
