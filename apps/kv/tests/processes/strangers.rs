@@ -324,6 +324,7 @@ fn heartbeat(protocol: Protocol, from: u64, term: u64) -> Vec<u8> {
                 round: 1,
                 chosen: Slot(0),
                 through: Slot(0),
+                settled: 0,
             }))
         }
         _ => unreachable!("{from}: no other protocol"),
