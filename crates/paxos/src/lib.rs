@@ -166,7 +166,7 @@
 //!    all others restart. Those that are in no configuration are told ([`Echo::Removed`]) and stop with
 //!    [`Stop::Removed`].
 //!
-//! The rules (each of them asserted, or verified by [`check`]):
+//! The rules (each of them asserted, or verified by the module `check`):
 //! - A leader proposes in a slot only if it knows every configuration that was decided α slots before, and
 //!   has the promises of a phase-1 quorum of the one that governs the slot. A candidate needs a quorum of
 //!   each configuration that governs a slot which may be open. Promises tell it of later ones
