@@ -386,7 +386,6 @@ impl<P: Protocol, T> Engine<P, T> {
         [
             self.core.poll_timeout(),
             self.proposals.wake(),
-            self.proposals.waits_until(),
             self.reads.wake(),
             self.reads.stale_at(self.config.node, retry_after),
             self.transfer.wake(retry_after),
@@ -418,9 +417,6 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Seals bodies: for the log while no write is in progress, or for the leader while few are.
     fn seal(&mut self, now: Instant) {
-        if self.proposals.waits(now) {
-            return;
-        }
         let Some(leader) = self.core.leadership() else {
             return;
         };

@@ -1,5 +1,5 @@
 use crate::check::fingerprint::fingerprint;
-use crate::check::watch::Seen;
+use crate::check::watch::{Seen, Watch};
 use crate::check::{Checker, Violation};
 use crate::role::RoleState;
 use crate::{Binding, Entry, Index, LogId, NodeId, Raft, Replicate, Term};
@@ -147,12 +147,15 @@ impl Checker {
         Ok(())
     }
 
-    /// Whoever is asked to campaign holds, durably, all that the leader has.
+    /// Whoever is asked to campaign holds, durably, all that the leader has. One that is in a later term may
+    /// have truncated it; it ignores the request.
     fn check_timeout_now(&mut self, node: NodeId, to: NodeId, term: Term) -> Result<(), Violation> {
         let last = self.nodes.get(&node).map(|watch| watch.seen.last);
         let last = last.unwrap_or_default();
-        let target = self.nodes.get(&to);
-        if !target.is_some_and(|watch| watch.forgot || watch.durable.holds(last)) {
+        let holds = |watch: &Watch| {
+            watch.forgot || watch.durable.term() > term || watch.durable.holds(last)
+        };
+        if !self.nodes.get(&to).is_some_and(holds) {
             return Err(Violation::InvitedBehind {
                 node,
                 to,

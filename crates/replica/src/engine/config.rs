@@ -18,7 +18,8 @@ pub struct Bounds {
     /// The most bytes of bodies of this node's own commands in one write.
     pub write_bytes_max: usize,
     /// The most bytes of commands in the channel to the node's loop, and as many again in the
-    /// engine's queue.
+    /// engine's queue. What a former leader gives back is queued beyond that, at most `forwards_max`
+    /// bodies. While leadership is handed over, the leader holds as many bytes of followers' bodies.
     pub queued_bytes_max: usize,
     /// The most requests in progress.
     pub requests_max: usize,

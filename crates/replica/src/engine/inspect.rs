@@ -11,7 +11,8 @@ use crate::protocol::Protocol;
 pub struct EngineLoad {
     /// Requests in progress; at most [`Bounds::requests_max`](super::Bounds).
     pub requests: usize,
-    /// Bytes of commands waiting to be sealed; at most [`Bounds::queued_bytes_max`](super::Bounds).
+    /// Bytes of commands waiting to be sealed; at most [`Bounds::queued_bytes_max`](super::Bounds) and
+    /// what a former leader gave back, which is at most `forwards_max` bodies.
     pub queued_bytes: usize,
     /// Writes appended to the log and not durable yet; at most one for a core that keeps one in
     /// flight.

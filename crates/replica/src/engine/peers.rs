@@ -34,7 +34,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 sequence,
                 reason,
             } if incarnation == here => {
-                self.handle_refused(now, from, sequence, reason);
+                self.handle_refused(from, sequence, reason);
             }
             Frame::AskIndex {
                 round,
@@ -176,7 +176,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    fn handle_refused(&mut self, now: Instant, from: NodeId, sequence: u64, denial: Denial) {
+    fn handle_refused(&mut self, from: NodeId, sequence: u64, denial: Denial) {
         if self
             .proposals
             .leadership(sequence)
@@ -186,7 +186,7 @@ impl<P: Protocol, T> Engine<P, T> {
             return;
         }
         let tickets = match denial {
-            Denial::NotLeader => self.proposals.give_back(now, sequence),
+            Denial::NotLeader => self.proposals.give_back(sequence),
             _ => self
                 .proposals
                 .take(sequence)

@@ -1,7 +1,6 @@
 //! Proposals of this node: queued, sealed into bodies, and matched to their outcomes by name.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -59,13 +58,8 @@ pub(super) struct Proposals<T> {
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
-    /// The leadership that the last body was sealed for, as long as what is given back of it may be queued
-    /// again.
+    /// The leadership that the last body was sealed for.
     sealed_for: Option<Leadership>,
-    /// What was given back of it and is in front of the queue: sequence numbers, and how many commands.
-    returned: BTreeMap<u64, usize>,
-    /// When the first of them came.
-    returned_at: Option<Instant>,
     /// A leadership that is over, whatever this node has heard of it.
     over: Option<Leadership>,
     /// A later incarnation of this node has proposed: no name of this one can be applied any more.
@@ -96,8 +90,6 @@ impl<T> Proposals<T> {
             open: BTreeMap::new(),
             open_count: 0,
             sealed_for: None,
-            returned: BTreeMap::new(),
-            returned_at: None,
             over: None,
             is_outlived: false,
             wake: None,
@@ -159,8 +151,6 @@ impl<T> Proposals<T> {
             return None;
         }
         self.sealed_for = Some(leadership);
-        self.returned.clear();
-        self.returned_at = None;
         self.sequence += 1;
         let name = Name {
             node: self.node,
@@ -215,56 +205,36 @@ impl<T> Proposals<T> {
             .collect()
     }
 
-    /// The leader that a body was sealed for leads no more, and has not proposed it, nor anything that was
-    /// sealed for it later. Its commands are queued again, in their order and before those that were not
-    /// sealed yet. Given back to the caller are those who can wait no longer without changing places:
+    /// The leader that a body was sealed for leads no more, and has proposed neither it nor anything that
+    /// was sealed for that leadership later. The commands of all these are queued again, in their order
+    /// and before everything else. Returned are those that cannot be queued without changing places:
     /// another body has left meanwhile for the next leader.
-    pub(super) fn give_back(&mut self, now: Instant, sequence: u64) -> Vec<T> {
-        let Some(open) = self.open.remove(&sequence) else {
+    pub(super) fn give_back(&mut self, sequence: u64) -> Vec<T> {
+        let Some(leadership) = self.leadership(sequence) else {
             return Vec::new();
         };
-        self.open_count -= open.waiting.len();
-        self.over = Some(open.leadership);
-        let waiting = open.waiting.into_iter();
-        if self.sealed_for != Some(open.leadership) {
-            return waiting.flatten().map(|(_, ticket)| ticket).collect();
+        self.over = Some(leadership);
+        if self.sealed_for != Some(leadership) {
+            return self.take(sequence).into_iter().flatten().collect();
         }
-        self.returned_at.get_or_insert(now);
-        let mut commands = body::after_name(&open.body);
-        let before = self.returned.range(..sequence).map(|(_, count)| count);
-        let behind = self.queue.split_off(before.sum());
-        let queued = self.queue.len();
-        for waiting in waiting {
-            let command = body::split_command(&mut commands);
-            if let (Some(command), Some((deadline, ticket))) = (command, waiting) {
-                self.queued_bytes += command.len();
-                self.queue.push_back(Proposal {
-                    command,
-                    deadline,
-                    ticket,
-                });
+        let behind = std::mem::take(&mut self.queue);
+        for open in self.open.split_off(&sequence).into_values() {
+            self.open_count -= open.waiting.len();
+            let mut commands = body::after_name(&open.body);
+            for waiting in open.waiting {
+                let command = body::split_command(&mut commands);
+                if let (Some(command), Some((deadline, ticket))) = (command, waiting) {
+                    self.queued_bytes += command.len();
+                    self.queue.push_back(Proposal {
+                        command,
+                        deadline,
+                        ticket,
+                    });
+                }
             }
         }
-        self.returned.insert(sequence, self.queue.len() - queued);
         self.queue.extend(behind);
         Vec::new()
-    }
-
-    /// Until when nothing is sealed: something was given back, and others that were sealed for the same
-    /// leadership may be given back too. They are to keep their order.
-    pub(super) fn waits_until(&self) -> Option<Instant> {
-        let is_of_it = |open: &Open<T>| Some(open.leadership) == self.over;
-        let until = self.returned_at? + RETURNS_WAIT;
-        self.open.values().any(is_of_it).then_some(until)
-    }
-
-    /// Whether nothing is sealed yet.
-    pub(super) fn waits(&mut self, now: Instant) -> bool {
-        let waits = self.waits_until().is_some_and(|until| now < until);
-        if !waits {
-            self.returned_at = None;
-        }
-        waits
     }
 
     /// Whether this leadership is over, as its leader has said.
@@ -361,8 +331,6 @@ impl<T> Proposals<T> {
         if self.wake.is_none_or(|wake| now < wake) {
             return (Vec::new(), Vec::new());
         }
-        // Places in the queue are counted no more.
-        self.sealed_for = None;
         let mut queued = Vec::new();
         for proposal in std::mem::take(&mut self.queue) {
             if proposal.deadline <= now {
@@ -421,9 +389,6 @@ impl<T> Proposals<T> {
         });
     }
 }
-
-/// So long others are waited for that may be given back: their answers are right behind the first.
-const RETURNS_WAIT: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests;

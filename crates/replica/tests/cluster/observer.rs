@@ -203,9 +203,10 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     fn rested(&mut self, engine: &Engine<Core<Group<S>>, Noted>, _: &Applier<Tokens>) {
         self.look(|state| {
             let (load, bounds) = (engine.load(), &state.options.engine);
+            let given_back_max = bounds.forwards_max * bounds.body_bytes_max;
             must(
                 load.requests <= bounds.requests_max
-                    && load.queued_bytes <= bounds.queued_bytes_max
+                    && load.queued_bytes <= bounds.queued_bytes_max + given_back_max
                     && load.staged <= 1
                     && load.remote_rounds <= REMOTE_ROUNDS_MAX,
                 "memory bound",

@@ -154,18 +154,20 @@ impl<S: Subject> Run<S> {
     }
 
     fn ask(&mut self) {
-        if let Some(asked) = self.clients.ask(&self.targets) {
-            let at = asked.at.max(self.world.now());
-            self.world
-                .inject_at(at, sim::NodeId(asked.node), asked.request);
-        }
+        let Some(asked) = self.clients.ask(&self.targets) else {
+            return;
+        };
+        let at = asked.at.max(self.world.now());
+        self.world
+            .inject_at(at, sim::NodeId(asked.node), asked.request);
         if self.transfers.chance(TRANSFERS) {
-            self.hand_over();
+            self.hand_over(at);
         }
     }
 
     /// Somebody wants another to lead: whoever suits best, or one that may be down, or behind.
-    fn hand_over(&mut self) {
+    /// Not before the request: what ends by it brings further requests, and those come later.
+    fn hand_over(&mut self, at: Duration) {
         let ids = self.world.node_ids();
         let leads = |id: &sim::NodeId| {
             let node = self.world.process(*id);
@@ -177,9 +179,8 @@ impl<S: Subject> Run<S> {
         let any = ids[self.transfers.index(ids.len())];
         let to = self.transfers.chance(0.5).then_some(NodeId(any.0));
         self.coverage.add("transfers asked for", 1);
-        let now = self.world.now();
         self.world
-            .inject_at(now, leader, SimRequest::Transfer { to });
+            .inject_at(at, leader, SimRequest::Transfer { to });
     }
 
     fn check(&mut self) -> Result<Vec<Ended>, Violation> {

@@ -125,7 +125,8 @@ impl Checker {
         }
     }
 
-    /// Whoever is invited has voted, durably, for all that the leader has proposed, or holds it chosen.
+    /// Whoever is invited has voted, durably, for all that the leader has proposed, or holds it chosen. One
+    /// that has promised a higher ballot may have voted anew in it; it ignores the invitation.
     fn check_invite(
         &self,
         node: NodeId,
@@ -136,6 +137,9 @@ impl Checker {
         let Some(target) = self.nodes.get(&to).filter(|target| !target.forgot) else {
             return Ok(());
         };
+        if target.durable.promised() > ballot {
+            return Ok(());
+        }
         let known = target.settled.max(target.durable.covered());
         let mut slots = (known.0.saturating_add(1)..=last.0).map(Slot);
         let has_voted = |slot: &Slot| {

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 use synod_transport::NodeId;
 
 fn at(ms: u64) -> Instant {
@@ -144,4 +145,43 @@ fn an_epoch_of_the_same_round_may_be_later() {
     assert!(proposals.superseded(epoch(1)).is_empty());
     assert!(proposals.superseded(epoch(2)).is_empty());
     assert_eq!(proposals.superseded(epoch(3)), vec!["a"]);
+}
+
+/// Four commands in bodies of one each: of the first nothing is known, the second comes back.
+fn given_back() -> Proposals<&'static str> {
+    let mut proposals = with(&[("a", 10), ("b", 10), ("c", 10), ("d", 10)]);
+    for _ in 0..3 {
+        proposals
+            .seal(at(0), leadership(1), NAME_BYTES + 5)
+            .unwrap();
+    }
+    assert_eq!(proposals.give_back(2), [""; 0]);
+    proposals
+}
+
+/// A leader that leads no more and has not proposed a body has proposed none that was sealed later
+/// either, whether it has received that or not. So nobody is waited for, and nobody changes places.
+#[test]
+fn what_was_sealed_later_comes_back_too() {
+    let mut proposals = given_back();
+    assert_eq!((proposals.count(), proposals.queued_bytes()), (4, 3));
+    assert!(proposals.seal(at(1), leadership(1), 1000).is_none(), "over");
+    // Its own refusal says nothing new.
+    assert_eq!(proposals.give_back(3), [""; 0]);
+    let (last, body) = proposals.seal(at(1), leadership(2), 1000).unwrap();
+    assert!(body::commands(&body).eq([b"b", b"c", b"d"]));
+    let (tickets, overtook) = proposals.applied(&body);
+    assert_eq!(tickets, [Some("b"), Some("c"), Some("d")]);
+    assert_eq!((last, overtook), (4, overtaken(&["a"], &[])));
+}
+
+#[test]
+fn the_first_may_come_back_last_but_not_behind_the_next_leader() {
+    let mut proposals = given_back();
+    assert_eq!(proposals.give_back(1), [""; 0]);
+    let (_, body) = proposals.seal(at(1), leadership(2), 1000).unwrap();
+    assert!(body::commands(&body).eq([b"a", b"b", b"c", b"d"]));
+    let mut proposals = given_back();
+    proposals.seal(at(1), leadership(2), 1000).unwrap();
+    assert_eq!(proposals.give_back(1), ["a"]);
 }
