@@ -182,14 +182,6 @@ pub enum RecoverError<E> {
         /// The log begins after this slot.
         start: Slot,
     },
-    /// A configuration in the log does not decode.
-    #[error("the configuration in slot {} does not decode: {why}", slot.0)]
-    Configuration {
-        /// Its slot.
-        slot: Slot,
-        /// What is wrong.
-        why: MembershipError,
-    },
     /// The snapshot and the start of the log name the same slot with different origins.
     #[error("snapshot and log disagree about slot {}", slot.0)]
     SnapshotConflict {

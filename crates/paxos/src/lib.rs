@@ -166,7 +166,7 @@
 //!    all others restart. Those that are in no configuration are told ([`Echo::Removed`]) and stop with
 //!    [`Stop::Removed`].
 //!
-//! The rules (each of them asserted, or verified by [`check`]):
+//! The rules (each of them asserted, or verified by the module `check`):
 //! - A leader proposes in a slot only if it knows every configuration that was decided α slots before, and
 //!   has the promises of a phase-1 quorum of the one that governs the slot. A candidate needs a quorum of
 //!   each configuration that governs a slot which may be open. Promises tell it of later ones
@@ -270,7 +270,8 @@
 //! | leadership transfer (Raft thesis §3.10) | [`Paxos::transfer`], [`Replicate::Invite`] |
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
-//! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`]; an acceptor's own bound is [`Slot::AHEAD_MAX`] |
+//! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`] |
+//! | how far ahead an acceptor votes (no bound in the papers) | [`Slot::AHEAD_MAX`] |
 //! | the configuration of instance i (*Reconfiguring a State Machine*) | [`Configurations::governing`] |
 //!
 //! # What is left out

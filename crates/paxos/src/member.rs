@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use crate::due::Task;
+use crate::log::Log;
 use crate::node::Common;
 use crate::{
     Binding, ChangeEnd, Configuration, Configurations, Echo, Governing, Membership, NodeId, Slot,
@@ -39,16 +40,10 @@ impl Common {
         is_news.then(|| self.configurations.at(self.log.chosen()))
     }
 
-    /// Learns of the configurations among the values that were chosen since, see
-    /// [`Log::next_configuration`](crate::log::Log::next_configuration).
+    /// Learns of the configurations among the values that were chosen since.
     #[cold]
     pub(crate) fn note_configurations(&mut self) {
-        while let Some((slot, value)) = self.log.next_configuration() {
-            // One that does not decode was proposed by no correct leader, and is a no-op everywhere.
-            if let Ok(configuration) = Configuration::decode(&value.body) {
-                self.configurations.note(slot, configuration);
-            }
-        }
+        note_configurations(&mut self.log, &mut self.configurations);
     }
 
     /// Makes durable, if it is not, that everything up to `slot` is chosen.
@@ -128,5 +123,15 @@ impl Common {
         };
         let is_member = self.configurations.iter().any(is_later);
         (!is_member && number > 0).then_some(Stop::Removed { number })
+    }
+}
+
+/// Learns of the configurations among the values that were chosen since, see [`Log::next_configuration`].
+pub(crate) fn note_configurations(log: &mut Log, configurations: &mut Configurations) {
+    while let Some((slot, value)) = log.next_configuration() {
+        // One that does not decode was proposed by no correct leader, and is a no-op everywhere.
+        if let Ok(configuration) = Configuration::decode(&value.body) {
+            configurations.note(slot, configuration);
+        }
     }
 }

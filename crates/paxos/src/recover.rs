@@ -1,10 +1,11 @@
 use crate::follower::Follower;
 use crate::log::Log;
+use crate::member::note_configurations;
 use crate::node::Common;
 use crate::role::RoleState;
 use crate::{
-    Ballot, Config, Configuration, Configurations, Instant, Paxos, Position, RecoverError, Slot,
-    Snapshot, State, Vote,
+    Ballot, Config, Configurations, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State,
+    Vote,
 };
 
 /// The stored state from which a node starts. For a node that never ran: no state,
@@ -64,7 +65,7 @@ impl Paxos {
                 return Err(RecoverError::Misplaced { slot: vote.slot });
             }
             log.recover(vote, stored.chosen);
-            note(&mut log, &mut configurations)?;
+            note_configurations(&mut log, &mut configurations);
         }
         log.end_recovery();
         // There may be a snapshot without any record: pulled, and durable before the first record.
@@ -97,16 +98,6 @@ fn configurations(config: &Config, snapshot: Option<&Snapshot>) -> Configuration
             first.unwrap_or_default()
         }
     }
-}
-
-/// Learns of the configurations among the values that are known to be chosen.
-fn note<E>(log: &mut Log, configurations: &mut Configurations) -> Result<(), RecoverError<E>> {
-    while let Some((slot, value)) = log.next_configuration() {
-        let configuration = Configuration::decode(&value.body)
-            .map_err(|why| RecoverError::Configuration { slot, why })?;
-        configurations.note(slot, configuration);
-    }
-    Ok(())
 }
 
 fn begin_at(common: &mut Common, snapshot: Snapshot) {

@@ -270,7 +270,7 @@ impl Rules<Paxos> for PaxosRules {
                 votes,
                 next,
                 chosen,
-                ..
+                configurations: _,
             }) => {
                 self.has_promised(from, *ballot)?;
                 self.is_chosen(*chosen)?;
@@ -300,7 +300,14 @@ impl Rules<Paxos> for PaxosRules {
             | Message::Echo(Echo::Offer { snapshot, .. }) => {
                 self.is_origin(snapshot.last.slot.0, snapshot.last.origin)
             }
-            Message::Echo(Echo::Ask { .. } | Echo::Preempted { .. } | Echo::Learn { .. }) => Ok(()),
+            Message::Replicate(Replicate::Settle { slot, .. })
+            | Message::Binding(Binding::Settled { slot, .. }) => self.is_chosen(*slot),
+            Message::Echo(
+                Echo::Ask { .. }
+                | Echo::Preempted { .. }
+                | Echo::Removed { .. }
+                | Echo::Learn { .. },
+            ) => Ok(()),
         }
     }
 
