@@ -34,8 +34,8 @@ pub enum StepDown {
     /// No quorum that it is in contact with has space, and it is not in contact with all nodes.
     #[error("no quorum in contact has space, and some nodes are out of contact")]
     ShortOfRoom,
-    /// It was removed from the group.
-    #[error("it was removed from the group")]
+    /// It was removed from the group, or no longer votes in it.
+    #[error("it no longer votes in the group")]
     Removed,
     /// The group has stopped on this node.
     #[error("the group has stopped on this node")]
