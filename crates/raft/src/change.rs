@@ -29,7 +29,10 @@ pub enum ChangeEnd {
     /// that did not lead then, perhaps [`TooSlow`](Self::TooSlow).
     Aborted,
     /// The old membership is in force again, and committed, because this node did not catch up.
-    TooSlow(NodeId),
+    TooSlow {
+        /// The node.
+        node: NodeId,
+    },
     /// Its entry was not committed, and another leader's entry took its place.
     LeaderLost,
 }

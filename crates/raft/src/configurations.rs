@@ -93,6 +93,13 @@ impl Configurations {
         self.committed().is_some_and(|it| it.has_removed(id))
     }
 
+    /// Whether this node has no vote in a membership that is in force, plain and known to be
+    /// committed.
+    pub(crate) fn has_dismissed_own(&self) -> bool {
+        let latest = self.latest();
+        self.is_committed() && latest.change.is_none() && !latest.is_voter(self.own)
+    }
+
     /// Whether this node may campaign: it is a voter of the last membership that is committed, or of
     /// a later one. Who is dropped by an uncommitted one may be the only node that can win.
     pub(crate) fn may_campaign(&self) -> bool {

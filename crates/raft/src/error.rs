@@ -99,8 +99,11 @@ pub enum ChangeError {
     #[error("more nodes than a membership allows")]
     TooManyNodes,
     /// The node was removed earlier, or its id is not above all that were ever given.
-    #[error("id {} was given before: a new node needs a higher one", .0.0)]
-    IdUsed(NodeId),
+    #[error("id {} was given before: a new node needs a higher one", node.0)]
+    Readmitted {
+        /// The node.
+        node: NodeId,
+    },
     /// What is wrong with the target otherwise.
     #[error("{0}")]
     Invalid(MembershipError),
@@ -112,7 +115,7 @@ pub enum ChangeError {
     IndexExhausted,
     /// There is no change to abort.
     #[error("no change of membership is under way")]
-    NothingUnderWay,
+    Nothing,
     /// The new membership is in the log already: only another change leads back.
     #[error("the change can no longer be aborted")]
     TooLate,

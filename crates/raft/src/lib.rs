@@ -123,7 +123,7 @@
 //! assert!(joining.membership().voters.is_empty(), "it follows, and never campaigns");
 //!
 //! let pair = Membership::of_voters([NodeId(1), NodeId(2)]);
-//! raft.change_membership(now, &pair).unwrap();
+//! raft.change_membership(now, pair).unwrap();
 //! settle(&mut raft, now);
 //! let change = raft.status().change.unwrap();
 //! assert_eq!(change.phase, ChangePhase::CatchingUp); // until node 2 has the log

@@ -264,11 +264,11 @@ impl Raft {
     pub fn change_membership(
         &mut self,
         now: Instant,
-        target: &Membership,
+        target: Membership,
     ) -> Result<(), ChangeError> {
         let mark = Mark::of(&self.common, &self.role);
         match &mut self.role {
-            RoleState::Leader(leader) => leader.change_membership(&mut self.common, now, target),
+            RoleState::Leader(leader) => leader.change_membership(&mut self.common, now, &target),
             _ => Err(ChangeError::NotLeader(self.leader())),
         }?;
         self.follow_up(now);

@@ -67,7 +67,7 @@ pub enum StepDown {
     /// For [`write_stall_max`](crate::Config::write_stall_max), no quorum in contact had space
     /// while some peers were out of contact.
     ShortOfRoom,
-    /// It was removed from the group, and that is committed.
+    /// It was removed from the group, or has no vote in it any more, and that is committed.
     Removed,
     /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,

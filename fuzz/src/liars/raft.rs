@@ -138,7 +138,7 @@ impl Victim {
             }
             20 => drop(self.raft.propose(now, Bytes::from_static(b"proposed"))),
             21 if script.one_in(4) => drop(self.raft.abort_change(now)),
-            21 => drop(self.raft.change_membership(now, &membership(script))),
+            21 => drop(self.raft.change_membership(now, membership(script))),
             22 => {
                 self.reads += 1;
                 let _refused = self.raft.read(now, ReadId(self.reads));

@@ -169,10 +169,10 @@ mod tests {
             let now = at(150 * u64::from(round));
             assert_eq!(catch_up.rounds[0].number, round);
             peer.contact = now;
-            let late = catch_up.look(&common, now, &[peer.clone()]);
+            let late = catch_up.look(&common, now, core::slice::from_ref(&peer));
             assert_eq!(late, CaughtUp::NotYet, "round {round} goes on");
             peer.matched = end;
-            let ended = catch_up.look(&common, now, &[peer.clone()]);
+            let ended = catch_up.look(&common, now, core::slice::from_ref(&peer));
             assert_eq!(ended == CaughtUp::Never(NodeId(2)), round == ROUNDS_MAX);
         }
     }
@@ -183,13 +183,16 @@ mod tests {
         let mut catch_up = CatchUp::begin(&common, at(0));
         (peer.matched, peer.contact) = (Index(1), at(149));
         assert_eq!(
-            catch_up.look(&common, at(149), &[peer.clone()]),
+            catch_up.look(&common, at(149), core::slice::from_ref(&peer)),
             CaughtUp::All
         );
-        let gone = catch_up.look(&common, at(299), &[peer.clone()]);
+        let gone = catch_up.look(&common, at(299), core::slice::from_ref(&peer));
         assert_eq!(gone, CaughtUp::NotYet, "a new round");
         peer.contact = at(300);
-        assert_eq!(catch_up.look(&common, at(300), &[peer]), CaughtUp::All);
+        assert_eq!(
+            catch_up.look(&common, at(300), core::slice::from_ref(&peer)),
+            CaughtUp::All
+        );
     }
 
     #[test]
@@ -199,11 +202,11 @@ mod tests {
         let end = at(0).plus(common.config.catch_up_max);
         let before = Instant(end.0 - Duration::from_nanos(1));
         assert_eq!(
-            catch_up.look(&common, before, &[peer.clone()]),
+            catch_up.look(&common, before, core::slice::from_ref(&peer)),
             CaughtUp::NotYet
         );
         assert_eq!(
-            catch_up.look(&common, end, &[peer]),
+            catch_up.look(&common, end, core::slice::from_ref(&peer)),
             CaughtUp::Never(NodeId(2))
         );
     }
@@ -214,7 +217,7 @@ mod tests {
         let mut catch_up = CatchUp::begin(&common, at(0));
         peer.forgot = true;
         assert_eq!(
-            catch_up.look(&common, at(1), &[peer]),
+            catch_up.look(&common, at(1), core::slice::from_ref(&peer)),
             CaughtUp::Never(NodeId(2))
         );
     }

@@ -72,7 +72,7 @@ impl Leader {
     ) -> Result<(), ChangeError> {
         if common.membership().change.is_none() {
             return Err(match common.configs.is_committed() {
-                true => ChangeError::NothingUnderWay,
+                true => ChangeError::Nothing,
                 false if self.change.aborts.is_some() => return Ok(()),
                 false => ChangeError::TooLate,
             });
@@ -130,8 +130,8 @@ impl Leader {
                 let next = common.membership().joined();
                 self.append_membership(common, now, next);
             }
-            CaughtUp::Never(id) => {
-                self.change.aborts = Some(ChangeEnd::TooSlow(id));
+            CaughtUp::Never(node) => {
+                self.change.aborts = Some(ChangeEnd::TooSlow { node });
                 self.abort_if_told(common, now);
             }
         }
@@ -144,7 +144,7 @@ impl Leader {
             common.configs.ended = Some(why);
         }
         self.change = Drive::default();
-        if common.membership().is_voter(common.id()) {
+        if !common.configs.has_dismissed_own() {
             return Step::Stay;
         }
         match self.transfer(common, now, None) {
@@ -201,7 +201,7 @@ fn check_target(current: &Membership, target: &Membership) -> Result<(), ChangeE
     plain.validate().map_err(invalid)?;
     let mut nodes = plain.nodes();
     match nodes.find(|id| current.has_removed(*id)) {
-        Some(id) => Err(ChangeError::IdUsed(id)),
+        Some(node) => Err(ChangeError::Readmitted { node }),
         None => Ok(()),
     }
 }

@@ -98,13 +98,13 @@ impl Leader {
     /// At the deadline this node leads on. A round of heartbeats begins at once: whatever the target
     /// was asked is void once it has heard of that.
     ///
-    /// But a leader that was removed leads no longer: all the others hear each other and can elect.
+    /// But a leader that has no vote any more leads no longer: the others can elect.
     pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) -> Step {
         let is_over = |transfer: &mut Transfer| now >= transfer.deadline;
         if self.transfer.take_if(is_over).is_none() {
             return Step::Stay;
         }
-        if common.configs.has_removed(common.id()) {
+        if common.configs.has_dismissed_own() {
             return Step::give_up(common.term, StepDown::Removed);
         }
         self.begin_round(common);

@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod membership;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod recovery;

@@ -223,7 +223,7 @@ impl Step {
             Input::Change => {
                 let voters = node.roster.target.iter().copied().map(NodeId);
                 let target = Membership::of_voters(voters);
-                let _ = node.raft.change_membership(now, &target);
+                let _ = node.raft.change_membership(now, target);
             }
             Input::Abort => {
                 let _ = node.raft.abort_change(now);

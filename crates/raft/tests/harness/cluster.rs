@@ -103,11 +103,11 @@ impl Cluster {
     pub(crate) fn change(&mut self, id: u64, voters: &[u64]) -> Result<(), ChangeError> {
         self.change_to(
             id,
-            &Membership::of_voters(voters.iter().copied().map(NodeId)),
+            Membership::of_voters(voters.iter().copied().map(NodeId)),
         )
     }
 
-    pub(crate) fn change_to(&mut self, id: u64, target: &Membership) -> Result<(), ChangeError> {
+    pub(crate) fn change_to(&mut self, id: u64, target: Membership) -> Result<(), ChangeError> {
         self.step(id, |raft, now| raft.change_membership(now, target))
     }
 

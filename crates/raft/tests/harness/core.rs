@@ -144,7 +144,7 @@ impl Protocol for Cores {
             learners,
             ..Membership::of_voters(voters.iter().copied().map(NodeId))
         };
-        let begun = core.change_membership(now, &target);
+        let begun = core.change_membership(now, target);
         begun.map_err(|error| error.to_string())
     }
 

@@ -120,6 +120,7 @@ fn s6_the_latest_in_the_log_counts() {
 fn s6_the_new_side_alone_follows_the_committed_joint_one() {
     let mut cluster = joint();
     exchange(&mut cluster, 1, 2);
+    cluster.heartbeat(1);
     assert_eq!(
         phase(&cluster, 1),
         Some(ChangePhase::Joint),

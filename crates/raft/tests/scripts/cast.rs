@@ -142,7 +142,7 @@ impl Cast for Cores {
                 None => "none".to_owned(),
                 Some(ChangeEnd::Done) => "done".to_owned(),
                 Some(ChangeEnd::Aborted) => "aborted".to_owned(),
-                Some(ChangeEnd::TooSlow(id)) => format!("{} too slow", id.0),
+                Some(ChangeEnd::TooSlow { node }) => format!("{} too slow", node.0),
                 Some(ChangeEnd::LeaderLost) => "leader lost".to_owned(),
             },
             "state" => state_text(peer()?.state).to_owned(),
