@@ -275,6 +275,48 @@ fn failure(failure: synod_replica::Failure) -> Failure {
     }
 }
 
+/// The members with the addresses that this node knows, if the log lacks some: whoever joins learns from the
+/// log where the others are.
+fn with_addresses(members: &Members, peers: &BTreeMap<NodeId, String>) -> Option<Members> {
+    let mut known = members.clone();
+    for side in [&mut known.voters, &mut known.learners] {
+        for (id, member) in side {
+            if member.address.is_empty()
+                && let Some(address) = peers.get(id)
+            {
+                member.address.clone_from(address);
+            }
+        }
+    }
+    (known != *members).then_some(known)
+}
+
+fn not_changed(error: ChangeError) -> String {
+    match error {
+        ChangeError::NotLeader(leader) | ChangeError::LeaderLost(leader) => {
+            format!("{error}{}", led_by(leader))
+        }
+        error => error.to_string(),
+    }
+}
+
+fn not_handed(error: TransferError) -> String {
+    match error {
+        TransferError::NotLeader(leader) => format!("{error}{}", led_by(leader)),
+        error => error.to_string(),
+    }
+}
+
+fn led_by(leader: Option<NodeId>) -> String {
+    match leader {
+        Some(leader) => format!(": node {} does", leader.0),
+        None => ", and nobody is known to".into(),
+    }
+}
+
+/// New voters may have a large snapshot to receive.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
@@ -328,45 +370,3 @@ mod tests {
     /// Nothing here takes as long.
     const TIMEOUT: Duration = Duration::from_secs(20);
 }
-
-/// The members with the addresses that this node knows, if the log lacks some: whoever joins learns from the
-/// log where the others are.
-fn with_addresses(members: &Members, peers: &BTreeMap<NodeId, String>) -> Option<Members> {
-    let mut known = members.clone();
-    for side in [&mut known.voters, &mut known.learners] {
-        for (id, member) in side {
-            if member.address.is_empty()
-                && let Some(address) = peers.get(id)
-            {
-                member.address.clone_from(address);
-            }
-        }
-    }
-    (known != *members).then_some(known)
-}
-
-fn not_changed(error: ChangeError) -> String {
-    match error {
-        ChangeError::NotLeader(leader) | ChangeError::LeaderLost(leader) => {
-            format!("{error}{}", led_by(leader))
-        }
-        error => error.to_string(),
-    }
-}
-
-fn not_handed(error: TransferError) -> String {
-    match error {
-        TransferError::NotLeader(leader) => format!("{error}{}", led_by(leader)),
-        error => error.to_string(),
-    }
-}
-
-fn led_by(leader: Option<NodeId>) -> String {
-    match leader {
-        Some(leader) => format!(": node {} does", leader.0),
-        None => ", and nobody is known to".into(),
-    }
-}
-
-/// New voters may have a large snapshot to receive.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);

@@ -52,8 +52,8 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
                     .to_owned()
             } else {
                 format!(
-                    "the data directory was founded as [group 1: {found}; formats 1], and is to be opened as \
-                     [group 1: {as_what}; formats 1]"
+                    "the data directory was founded as [group 1: {found}; formats 2], and is to be opened as \
+                     [group 1: {as_what}; formats 2]"
                 )
             };
             assert!(told.contains(&words), "{told}");

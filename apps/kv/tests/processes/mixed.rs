@@ -99,8 +99,8 @@ async fn quorums_that_are_forgotten_are_a_failed_start() {
         let status = super::closed::status_of_itself(&mut cluster, *id).await;
         assert_eq!(status, synod_kv::ExitStatus::Failed, "node {id}");
         let words = "the data directory was founded as [group 1: paxos, acceptors 1, 2, 3, phase 1 by 1, phase 2 \
-                     by 3; formats 1], and is to be opened as [group 1: paxos, acceptors 1, 2, 3, phase 1 by 2, \
-                     phase 2 by 2; formats 1]";
+                     by 3; formats 2], and is to be opened as [group 1: paxos, acceptors 1, 2, 3, phase 1 by 2, \
+                     phase 2 by 2; formats 2]";
         until_told(&cluster, *id, words).await;
     }
     for id in &all {

@@ -182,7 +182,7 @@ impl Protocol for Raft {
 
     fn change_members(&mut self, now: Instant, target: &Members) -> Result<(), ChangeError> {
         let target = members::target(target)?;
-        let begun = self.change_membership(at(now), &target);
+        let begun = self.change_membership(at(now), target);
         begun.map_err(members::change_error)
     }
 

@@ -77,9 +77,9 @@ pub(super) fn change_error(error: raft::ChangeError) -> ChangeError {
         Refused::Transferring { to } => ChangeError::Transferring { to: NodeId(to.0) },
         Refused::NoVoters => ChangeError::NoVoters,
         Refused::TooManyNodes => ChangeError::TooManyNodes,
-        Refused::IdUsed(id) => ChangeError::IdUsed(NodeId(id.0)),
+        Refused::Readmitted { node } => ChangeError::IdUsed(NodeId(node.0)),
         Refused::Full => ChangeError::Full,
-        Refused::NothingUnderWay => ChangeError::NothingUnderWay,
+        Refused::Nothing => ChangeError::NothingUnderWay,
         Refused::TooLate => ChangeError::TooLate,
         other => ChangeError::Invalid(other.to_string()),
     }
@@ -89,7 +89,7 @@ pub(super) fn change_end(end: raft::ChangeEnd) -> ChangeEnd {
     match end {
         raft::ChangeEnd::Done => ChangeEnd::Done,
         raft::ChangeEnd::Aborted => ChangeEnd::Aborted,
-        raft::ChangeEnd::TooSlow(id) => ChangeEnd::TooSlow(NodeId(id.0)),
+        raft::ChangeEnd::TooSlow { node } => ChangeEnd::TooSlow(NodeId(node.0)),
         raft::ChangeEnd::LeaderLost => ChangeEnd::LeaderLost,
     }
 }
