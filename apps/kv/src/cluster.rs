@@ -24,6 +24,8 @@ use crate::{
     ports::Ports,
 };
 
+mod join;
+
 /// `kv serve` processes, one for each node, on loopback ports of their own.
 ///
 /// Dropping the cluster kills them all. They also end by themselves when this process does, however
@@ -292,39 +294,6 @@ impl Cluster {
             swallowed += answer.map_err(|_| ClusterError::Links(*id))??;
         }
         Ok(swallowed)
-    }
-
-    /// Starts a further node, which waits until it is added, and tells its number, which is above all others.
-    ///
-    /// # Errors
-    /// [`ClusterError::Io`], [`ClusterError::Process`]
-    pub fn join(&mut self) -> Result<u64, ClusterError> {
-        let ports = Ports::find(2)?;
-        let found = ports.addresses()?;
-        let ([[peer, resp]], _) = found.as_chunks() else {
-            return Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
-        };
-        let id = self.nodes.keys().max().copied().unwrap_or(0) + 1;
-        let mut arguments: Vec<String> = vec!["--join".into(), "--listen".into(), peer.to_string()];
-        let joined = self.nodes.range(self.options.nodes + 1..);
-        let joined: Vec<_> = joined
-            .map(|(id, node)| format!("{id}={}", node.peer))
-            .collect();
-        if !joined.is_empty() {
-            arguments.extend(["--peers".into(), joined.join(",")]);
-        }
-        let node = Node {
-            peer: *peer,
-            resp: *resp,
-            process: None,
-            arguments,
-            deaf: Vec::new(),
-            says: None,
-        };
-        self.nodes.insert(id, node);
-        self._ports.push(ports);
-        self.restart(id)?;
-        Ok(id)
     }
 
     /// Further arguments of one node, from its next start on.

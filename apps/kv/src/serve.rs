@@ -21,7 +21,6 @@ use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedL
 use synod_transport::{
     BindError, ClusterId, Refused, Reload, Tcp, TcpConfig,
     faulty::{Faults as LinkFaults, Faulty as FaultyLinks},
-    shared_address,
 };
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
@@ -47,6 +46,10 @@ use crate::{
     server::{Server, ServerLimits},
     stop::Told,
 };
+
+mod peers;
+
+use peers::peers;
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -370,27 +373,6 @@ enum End {
     Told(&'static str),
     /// There is nothing left to serve.
     Closed(Closed),
-}
-
-fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError> {
-    let founders = &options.cluster;
-    let all = founders.iter().chain(&options.peers);
-    let peers: BTreeMap<_, _> = all
-        .map(|member| (NodeId(member.id), member.address.clone()))
-        .collect();
-    let own = NodeId(options.id);
-    let count = founders.len() + options.peers.len();
-    if peers.len() != count || peers.contains_key(&own) == options.join {
-        return Err(ServeError::Cluster(options.id));
-    }
-    match shared_address(&peers) {
-        Some((one, two)) => Err(ServeError::SharedAddress {
-            address: peers[&two].clone(),
-            one: one.0,
-            two: two.0,
-        }),
-        None => Ok(peers),
-    }
 }
 
 async fn transport<D: Disk>(

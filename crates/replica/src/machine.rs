@@ -203,7 +203,8 @@ mod tests {
             Reason::Poisoned => Reason::Full,
             Reason::Machine => Reason::Poisoned,
             Reason::Diverged => Reason::Machine,
-            Reason::Transport => Reason::Diverged,
+            Reason::Removed => Reason::Diverged,
+            Reason::Transport => Reason::Removed,
             Reason::Panicked => Reason::Transport,
             Reason::Shutdown => Reason::Panicked,
             Reason::Overtaken => Reason::Shutdown,
@@ -215,7 +216,7 @@ mod tests {
     fn the_table_of_answers_names_every_reason_in_its_words() {
         let reasons: Vec<_> =
             std::iter::successors(Some(Reason::NameUsed), |reason| before(*reason)).collect();
-        assert_eq!(reasons.len(), 13);
+        assert_eq!(reasons.len(), 14);
         for reason in reasons {
             let cells = [&*name(reason), &*reason.to_string()];
             assert!(has_row(&cells), "no row for {cells:?}");

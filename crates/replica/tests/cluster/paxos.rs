@@ -253,11 +253,6 @@ impl Rules<Paxos> for PaxosRules {
             | Message::Replicate(Replicate::Invite { chosen, .. })
             | Message::Echo(Echo::Answer { chosen, .. })
             | Message::Echo(Echo::Heartbeat { chosen, .. }) => self.is_chosen(*chosen),
-            Message::Replicate(Replicate::Settle { slot, .. })
-            | Message::Binding(Binding::Settled { slot, .. }) => self.is_chosen(*slot),
-            Message::Echo(Echo::Removed { number, .. }) => must(false, "members", || {
-                format!("somebody was removed by configuration {number}, and none was proposed")
-            }),
             Message::Binding(Binding::Prepare { ballot, .. }) => {
                 must(ballot.node == id(from), "leadership", || {
                     format!("it asks for promises in {ballot}")
