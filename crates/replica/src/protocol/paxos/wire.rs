@@ -3,7 +3,7 @@
 //! | kind | message | fields |
 //! |---|---|---|
 //! | 0 | `Accept` | ballot, first slot, chosen, for each value kind, origin and length; bodies |
-//! | 1 | `Promise` | ballot, first slot, next page's, chosen, configurations, for each vote slot, ballot, value; bodies |
+//! | 1 | `Promise` | ballot, first slot, next page, chosen, configurations, for each vote slot, ballot, value; bodies |
 //! | 2 | `Learned` | ballot, first slot, for each value kind, origin and length; bodies |
 //! | 3 | `Heartbeat` | ballot, round, chosen, through, number of the settled configuration |
 //! | 4 | `Chosen` | ballot, chosen |
