@@ -155,7 +155,7 @@ impl System for Model {
     fn kind(&self, input: Input) -> Kind {
         match input {
             Input::Campaign | Input::Heartbeat => Kind::Timer,
-            Input::Propose | Input::Read => Kind::Input,
+            Input::Propose | Input::Read | Input::Transfer(_) | Input::Change => Kind::Input,
             Input::Persist => Kind::Sync,
             Input::Restart | Input::Torn => Kind::Start,
             Input::Receive => Kind::Message,

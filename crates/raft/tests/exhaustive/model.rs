@@ -183,7 +183,7 @@ impl System for Model {
     fn kind(&self, input: Input) -> Kind {
         match input {
             Input::Timeout => Kind::Timer,
-            Input::Propose => Kind::Input,
+            Input::Propose | Input::Transfer(_) | Input::Change | Input::Abort => Kind::Input,
             Input::Persist => Kind::Sync,
             Input::Restart => Kind::Start,
             Input::Receive => Kind::Message,

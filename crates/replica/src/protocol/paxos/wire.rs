@@ -3,7 +3,7 @@
 //! | kind | message | fields |
 //! |---|---|---|
 //! | 0 | `Accept` | ballot, first slot, chosen, for each value kind, origin and length; bodies |
-//! | 1 | `Promise` | ballot, first slot, next page's, chosen, configurations, each vote's slot, ballot and so on; bodies |
+//! | 1 | `Promise` | ballot, first slot, next page, chosen, configurations, for each vote slot, ballot, value; bodies |
 //! | 2 | `Learned` | ballot, first slot, for each value kind, origin and length; bodies |
 //! | 3 | `Heartbeat` | ballot, round, chosen, through, number of the settled configuration |
 //! | 4 | `Chosen` | ballot, chosen |
@@ -21,9 +21,9 @@
 //! | 16 | `Settled` | ballot, slot |
 //! | 17 | `Removed` | promised, number of the settled configuration |
 //!
-//! A promise has configurations only if whoever asks lacks one.
-//! A ballot is a round and a node; a disk is whether it has room, and seconds and nanoseconds of a
-//! sync; a kind of value is 0 for a no-op, 1 for commands, 2 for a configuration.
+//! A promise has configurations only if whoever asks lacks one. A ballot is a round and a node; a disk is
+//! whether it has room, and seconds and nanoseconds of a sync; a kind of value is 0 for a no-op, 1 for
+//! commands, 2 for a configuration.
 
 use bytes::Bytes;
 use synod_paxos::{
