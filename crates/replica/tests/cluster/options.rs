@@ -28,6 +28,8 @@ pub(crate) struct Load {
     pub(crate) gap: Duration,
     /// The length of the first phase.
     pub(crate) horizon: Duration,
+    /// With this share of the requests somebody wants another node to lead, too.
+    pub(crate) transfers: f64,
     pub(crate) keys: u64,
     /// How many of a hundred requests are reads.
     pub(crate) reads_percent: u64,
@@ -86,6 +88,7 @@ impl Options {
                 clients: 4,
                 gap: ms(40),
                 horizon: secs(3),
+                transfers: 0.0,
                 keys: 5,
                 reads_percent: 40,
                 stale_percent: 0,
@@ -224,6 +227,7 @@ impl Load {
             clients: clients as usize,
             gap: horizon * clients as u32 / requests as u32,
             horizon,
+            transfers: TRANSFERS,
             keys: 1 + rng.below(5),
             reads_percent: pick(rng, &[10, 30, 50, 50, 70]),
             stale_percent: pick(rng, &[0, 0, 10]),
@@ -304,3 +308,5 @@ const OPTIONS: u64 = 0x6f70_7469_6f6e_7321;
 const SLOW_DISKS: f64 = 0.05;
 const DISKS: u64 = 0x6469_736b_7321_2121;
 const QUORUMS: u64 = 0x7175_6f72_756d_7321;
+
+const TRANSFERS: f64 = 0.02;

@@ -27,6 +27,7 @@ pub(crate) struct Run<S: Subject> {
     rng: Rng,
     /// When leadership is handed over; drawn beside all else, so that a seed means what it meant.
     transfers: Rng,
+    transfer_share: f64,
     coverage: Coverage,
     recorder: Option<Recorder>,
 }
@@ -42,6 +43,7 @@ impl<S: Subject> Run<S> {
         let clients = Clients::new(seed, options.load.clone());
         let (nodes, world) = (options.nodes, options.world.clone());
         let timeout = options.load.timeout;
+        let transfer_share = options.load.transfers;
         let group = Group {
             options,
             observer: observer.clone(),
@@ -57,6 +59,7 @@ impl<S: Subject> Run<S> {
             timeout,
             rng: Rng::new(seed ^ RUN),
             transfers: Rng::new(seed ^ TRANSFER),
+            transfer_share,
             coverage: Coverage::new(),
             recorder,
         }
@@ -160,7 +163,7 @@ impl<S: Subject> Run<S> {
         let at = asked.at.max(self.world.now());
         self.world
             .inject_at(at, sim::NodeId(asked.node), asked.request);
-        if self.transfers.chance(TRANSFERS) {
+        if self.transfers.chance(self.transfer_share) {
             self.hand_over(at);
         }
     }
@@ -576,8 +579,6 @@ impl<S: Subject> Run<S> {
     }
 }
 
-/// With so many of the requests of clients somebody asks for a transfer too.
-const TRANSFERS: f64 = 0.02;
 const TRANSFER: u64 = 0x7472_616e_7366_6572;
 /// Virtual time within which a healed core must answer and reach one state.
 const LIVENESS: Duration = secs(10);
