@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use synod_kv::{Blob, Cluster, Command, Protocol, When, info_field};
+use synod_kv::{Blob, Cluster, Command, Entry, Protocol, When, info_field};
 use synod_replica::Configured;
 use synod_replica::embed::Protocol as Core;
 use synod_transport::{
@@ -395,7 +395,7 @@ fn forward(round: u64, name: [u64; 3], key: &str) -> Vec<u8> {
         when: When::Always,
         previous: false,
     };
-    let command = command.encode();
+    let command = Entry::new(&command).into_bytes(None);
     let mut payload = vec![FORWARD];
     payload.extend(postcard::to_stdvec(&round).unwrap());
     payload.extend(name.iter().flat_map(|part| part.to_le_bytes()));
