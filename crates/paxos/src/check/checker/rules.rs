@@ -144,8 +144,11 @@ impl Checker {
         let mut slots = (known.0.saturating_add(1)..=last.0).map(Slot);
         let has_voted = |slot: &Slot| {
             let held = target.durable.votes.get(slot);
-            // It may have led since, and an invitation is repeated.
-            held.is_some_and(|held| held.ballot >= ballot)
+            // It may have led since, and an invitation is repeated. A vote of an earlier ballot for the
+            // value that is chosen is as good.
+            held.is_some_and(|held| {
+                held.ballot >= ballot || self.history.chosen_at(*slot) == Some(held.value)
+            })
         };
         match slots.find(|slot| !has_voted(slot)) {
             Some(lacks) => Err(Violation::InvitedBehind { node, to, lacks }),
