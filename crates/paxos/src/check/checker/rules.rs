@@ -125,8 +125,9 @@ impl Checker {
         }
     }
 
-    /// Whoever is invited has voted, durably, for all that the leader has proposed, or holds it chosen. One
-    /// that has promised a higher ballot may have voted anew in it; it ignores the invitation.
+    /// Whoever is invited has voted, durably, for all that the leader has proposed, or knows it to be chosen:
+    /// that its disk holds yet less is no danger, for a quorum holds it. One that has promised a higher ballot
+    /// may have voted anew in it; it ignores the invitation.
     fn check_invite(
         &self,
         node: NodeId,
@@ -140,15 +141,13 @@ impl Checker {
         if target.durable.promised() > ballot {
             return Ok(());
         }
-        let known = target.settled.max(target.durable.covered());
+        let held = target.settled.max(target.durable.covered());
+        let known = held.max(target.seen.chosen);
         let mut slots = (known.0.saturating_add(1)..=last.0).map(Slot);
         let has_voted = |slot: &Slot| {
             let held = target.durable.votes.get(slot);
-            // It may have led since, and an invitation is repeated. A vote of an earlier ballot for the
-            // value that is chosen is as good.
-            held.is_some_and(|held| {
-                held.ballot >= ballot || self.history.chosen_at(*slot) == Some(held.value)
-            })
+            // It may have led since, and an invitation is repeated.
+            held.is_some_and(|held| held.ballot >= ballot)
         };
         match slots.find(|slot| !has_voted(slot)) {
             Some(lacks) => Err(Violation::InvitedBehind { node, to, lacks }),
