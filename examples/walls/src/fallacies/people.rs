@@ -73,8 +73,10 @@ pub(super) fn one_administrator(seed: u64, recorder: Option<&Recorder>) -> Shown
     );
     let new = contradict_on_a_new_disk(seed, recorder);
     Shown {
-        switched_on: "a second administrator starts node 1 again, and tells it that it is alone"
-            .to_owned(),
+        switched_on:
+            "a second administrator starts node 1 again, which is cut off, and tells it that it \
+                      is alone"
+                .to_owned(),
         naive: match naive.is_violation {
             true => "who believes the newest word: node 1 answers by itself, and not linearizably"
                 .to_owned(),
@@ -118,6 +120,8 @@ fn contradict(seed: u64, heeds: bool, recorder: Option<&Recorder>) -> Contradict
     };
     scene.board.told.borrow_mut().insert(NodeId(1), alone);
     scene.world.crash(NodeId(1), Crash::Kill);
+    // Whoever is heard as a leader is followed, so it is told that while it hears nobody.
+    scene.cut(&[NodeId(1)]);
     let starts = scene.world.restart(NodeId(1));
     let until = scene.world.now() + Duration::from_secs(2);
     scene.world.run_until(until);
