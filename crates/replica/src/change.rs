@@ -8,7 +8,7 @@ use crate::members::{Change, ChangeEnd, ChangeError, Members};
 use crate::protocol::Protocol;
 use crate::time::Instant;
 
-/// Where the end of a change is told.
+/// Receives the end of a change.
 pub(crate) type Ended = oneshot::Sender<Result<(), ChangeError>>;
 
 /// What is asked for.

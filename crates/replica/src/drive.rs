@@ -46,7 +46,7 @@ pub(crate) trait Drive: Send {
     /// Whether the machine has more to do than its share of the last turn allowed.
     fn has_jobs(&self) -> bool;
     fn set_disk(&mut self, now: Instant, disk: DiskHealth);
-    /// The node is about to go. To be told in each turn; whether the group may be closed.
+    /// The node is shutting down; called in each turn. Whether the group may be closed.
     fn leave(&mut self, now: Instant) -> bool;
     fn close(&mut self, closed: &Closed);
     /// Marks the group as closed and touches nothing else: its state may be inconsistent.

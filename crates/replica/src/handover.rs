@@ -44,7 +44,7 @@ pub enum TransferError {
     Closed(Reason),
 }
 
-/// Where the end of a request to hand leadership over is told.
+/// Receives the end of a request to hand leadership over.
 pub(crate) type Ended = oneshot::Sender<Result<NodeId, TransferError>>;
 
 /// Requests whose transfers have begun.

@@ -18,7 +18,7 @@ pub(crate) struct Peers {
     given: BTreeMap<NodeId, String>,
     /// The members that were last looked at.
     looked_at: Vec<Arc<Members>>,
-    /// The peers that the transport was told of.
+    /// The peers that the transport was last given.
     told: BTreeMap<NodeId, String>,
     /// Who left, and when.
     left: BTreeMap<NodeId, Instant>,
@@ -90,7 +90,7 @@ impl Peers {
     }
 }
 
-/// For so long a node that left is still talked to.
+/// How long the transport keeps a node that left.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A change of membership, until its configuration is chosen. What follows is every leader's duty, see
+//! A change of membership, until its configuration is chosen. What follows is done by every leader, see
 //! `succession` and `settle`.
 
 use alloc::vec::Vec;

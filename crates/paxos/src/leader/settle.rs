@@ -94,10 +94,10 @@ impl Leader {
             self.leave_deadline = None;
             return;
         }
-        let patience = common.config.election_timeout_max * LEAVE_TIMEOUTS;
+        let wait_max = common.config.election_timeout_max * LEAVE_TIMEOUTS;
         let deadline = *self
             .leave_deadline
-            .get_or_insert_with(|| now.plus(patience));
+            .get_or_insert_with(|| now.plus(wait_max));
         let is_over = now >= deadline;
         for place in leaving.iter() {
             let node = self.roster.node(place);
@@ -157,10 +157,10 @@ impl Leader {
         if is_member || self.offices.len() > 1 || office.configuration.number > common.settled {
             return Step::Stay;
         }
-        let patience = common.config.election_timeout_max * RETIRE_TIMEOUTS;
+        let wait_max = common.config.election_timeout_max * RETIRE_TIMEOUTS;
         let deadline = *self
             .retire_deadline
-            .get_or_insert_with(|| now.plus(patience));
+            .get_or_insert_with(|| now.plus(wait_max));
         if now >= deadline {
             return Step::give_up(common.promised, StepDown::Removed);
         }
