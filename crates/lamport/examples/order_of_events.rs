@@ -1,5 +1,5 @@
-//! Three machines with wrong wall clocks exchange a few messages. The story is told four times: as
-//! it happened, by the wall clocks, by Lamport's total order, and by hybrid timestamps.
+//! Three machines with wrong wall clocks exchange a few messages. The execution is printed in four
+//! orders: by true time, by the wall clocks, by Lamport's total order, and by hybrid timestamps.
 //!
 //! `cargo run --example order_of_events -p synod-lamport`
 
@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a message carries: the times of its sending.
+/// The timestamps that a message carries.
 type Carried = (LamportTime, Timestamp);
 
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Drawn times and stamps for fuzzing: every word is one.
+//! Generated times and stamps for fuzzing: every word is valid.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 

@@ -3,12 +3,12 @@ use core::sync::atomic::AtomicU64;
 use crate::word::{Word, advance};
 use crate::{LamportClock, LamportTime, Overflow, ReceiveError, rules};
 
-/// A Lamport clock that threads share: every method takes `&self`, and there is no lock. An event
-/// costs one compare-and-swap, and another one for each thread that got in between.
+/// A Lamport clock for several threads: every method takes `&self`, and there is no lock. An event
+/// costs one compare-and-swap, plus one for each concurrent event of another thread.
 ///
-/// It is the clock of a process, whose threads are one source of events: each gets a time of its
-/// own, and if a thread has seen another's event, its own later ones have greater times. Reading a
-/// time also makes visible what was written before the event that has it.
+/// It is the clock of one process, whose threads are a single source of events: each event gets a
+/// unique time, and a thread that has observed another's event gets greater times. Reading a time
+/// also makes writes before its event visible.
 ///
 /// Invariants: those of [`LamportClock`], in the order of the word's modifications.
 ///
@@ -71,7 +71,7 @@ impl AtomicLamportClock {
         self
     }
 
-    /// The time of the latest event; no event happens by asking.
+    /// The time of the latest event. Not itself an event.
     ///
     /// ```
     /// # use synod_lamport::{AtomicLamportClock, LamportTime};
@@ -82,7 +82,7 @@ impl AtomicLamportClock {
         self.shared.now()
     }
 
-    /// A local event, or the sending of a message: gives its time, which nobody else gets.
+    /// A local event, or the sending of a message: returns its unique time.
     ///
     /// # Errors
     /// [`Overflow`] at [`LamportTime::MAX`].
@@ -98,8 +98,8 @@ impl AtomicLamportClock {
         self.shared.tick()
     }
 
-    /// The receipt of a message that carries `time`: gives the receiving event's own time, above
-    /// it and above all that this clock has given.
+    /// The receipt of a message that carries `time`: returns the receiving event's own time, above
+    /// it and above all earlier times of this clock.
     ///
     /// # Errors
     /// As [`LamportClock::receive`].

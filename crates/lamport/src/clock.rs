@@ -1,11 +1,11 @@
 use crate::{LamportTime, Overflow, ReceiveError, rules};
 
-/// A Lamport clock that one owner holds.
+/// A Lamport clock for a single owner.
 ///
 /// Invariants:
-/// - the time never falls;
-/// - every event that it stamps gets a time above all that it stamped and all that it received;
-/// - a refused operation changes nothing.
+/// - the time never decreases;
+/// - every event gets a time above all earlier events and all received times;
+/// - a rejected operation changes nothing.
 ///
 /// With them, the clock condition holds: if `a` happened before `b`, then `C(a) < C(b)` (Lamport,
 /// *Time, Clocks, and the Ordering of Events in a Distributed System*, 1978).
@@ -28,12 +28,11 @@ pub struct LamportClock {
 }
 
 impl LamportClock {
-    /// How far one message may carry a clock forward unless
-    /// [`with_jump_max`](Self::with_jump_max) says otherwise: 2^48, the events of nine years at a
-    /// million a second. Whoever joins late is not refused, and one corrupted or hostile message
-    /// does not end time; 65,536 of them would, so against a peer that lies on purpose set less. A
-    /// clock that was carried so far may be beyond what its own peers take: nobody's time should come
-    /// near the bound in honest use.
+    /// How far one message may carry a clock forward unless [`with_jump_max`](Self::with_jump_max)
+    /// says otherwise: 2^48, the events of nine years at a million a second. Late joiners are not
+    /// rejected, and a single corrupted or hostile message does not exhaust the clock; 65,536 of them
+    /// would, so set a lower bound against malicious peers. A clock that was carried that far may
+    /// exceed its own peers' bounds: in correct use no clock comes near it.
     ///
     /// ```
     /// # use synod_lamport::LamportClock;
@@ -57,7 +56,7 @@ impl LamportClock {
         }
     }
 
-    /// Sets how far ahead of this clock the time of a message may be; `u64::MAX` takes all.
+    /// Sets how far ahead of this clock the time of a message may be; `u64::MAX` accepts all.
     ///
     /// ```
     /// # use synod_lamport::{LamportClock, LamportTime};
@@ -71,7 +70,7 @@ impl LamportClock {
         self
     }
 
-    /// The time of the latest event; no event happens by asking.
+    /// The time of the latest event. Not itself an event.
     ///
     /// ```
     /// # use synod_lamport::{LamportClock, LamportTime};
@@ -85,7 +84,7 @@ impl LamportClock {
         self.now
     }
 
-    /// A local event, or the sending of a message: rule IR1. Gives the event's time, which a
+    /// A local event, or the sending of a message: rule IR1. Returns the event's time, which a
     /// message carries (IR2 (a)).
     ///
     /// # Errors
@@ -107,12 +106,12 @@ impl LamportClock {
         }
     }
 
-    /// The receipt of a message that carries `time`: rule IR2 (b). Gives the receiving event's
+    /// The receipt of a message that carries `time`: rule IR2 (b). Returns the receiving event's
     /// own time, `max(now, time) + 1`.
     ///
     /// # Errors
     /// [`ReceiveError::TooFarAhead`] beyond the jump bound, [`ReceiveError::Overflow`] at the end
-    /// of time. The message has then not been received, as far as this clock knows.
+    /// of time. The message then counts as not received.
     ///
     /// ```
     /// # use synod_lamport::{LamportClock, LamportTime};

@@ -1,5 +1,5 @@
-/// Why [`tick`](crate::LamportClock::tick) gave no time: the clock shows the last one there is. It
-/// stays there, because going on would mean to begin again below everything that was stamped.
+/// Why [`tick`](crate::LamportClock::tick) failed: the clock has reached its maximum. It stays
+/// there, because wrapping around would order new events before all earlier ones.
 ///
 /// ```
 /// use synod_lamport::{LamportClock, LamportTime, Overflow};
@@ -12,7 +12,7 @@
 #[error("the clock shows the last time there is")]
 pub struct Overflow;
 
-/// Why [`receive`](crate::LamportClock::receive) refused a message's time. The clock is as it was.
+/// Why [`receive`](crate::LamportClock::receive) rejected a message's time. The clock is unchanged.
 ///
 /// ```
 /// use synod_lamport::{LamportClock, LamportTime, ReceiveError};
@@ -29,11 +29,11 @@ pub enum ReceiveError {
     #[error("there is no time after the message's or the clock's")]
     Overflow,
     /// One message may not carry the clock further than `jump_max`.
-    #[error("the message's time is {ahead} ahead of the clock, at most {jump_max} is taken")]
+    #[error("the message's time is {ahead} ahead of the clock, at most {jump_max} is accepted")]
     TooFarAhead {
         /// How far the message's time is ahead of the clock.
         ahead: u64,
-        /// The most that this clock follows.
+        /// The clock's jump bound.
         jump_max: u64,
     },
 }

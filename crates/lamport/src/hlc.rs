@@ -1,11 +1,10 @@
-//! Hybrid logical clocks: timestamps that are close to the physical time and never contradict
+//! Hybrid logical clocks: timestamps that are close to physical time and never contradict
 //! causality.
 //!
-//! A physical clock tells people when something happened and lies about order: machines differ by
-//! milliseconds, and clocks are set back. A Lamport clock gets the order right and tells nobody
-//! when. A [`HybridClock`] does both in 64 bits: its physical part `l` is the greatest reading of
-//! any physical clock that the event can know of, and a counter `c` orders the events that share
-//! one.
+//! A physical clock shows when an event happened, but not reliably in which order: machines differ
+//! by milliseconds, and clocks are set back. A Lamport clock gives the right order without the
+//! time. A [`HybridClock`] does both in 64 bits: its physical part `l` is the greatest physical
+//! clock reading in the event's causal past, and a counter `c` orders events with equal `l`.
 //!
 //! ```text
 //!            event                                    l'                     c'
@@ -20,9 +19,9 @@
 //! the physical clock and differs from it by no more than the clocks differ; `c` is bounded by the
 //! events that share `l`.
 //!
-//! There is one difference. The paper's `c` has no end; here it has as many bits as the [`Layout`]
-//! gives it, and at its end it is carried into `l`. So `|l - pt| ≤ ε` holds as long as no counter is
-//! used up, and otherwise
+//! There is one difference. The paper's `c` is unbounded; here it has as many bits as the [`Layout`]
+//! provides, and overflows into `l`. So `|l - pt| ≤ ε` holds as long as no counter overflows, and
+//! otherwise
 //!
 //! ```text
 //!   pt ≤ l ≤ pt + ε + n / 2^bits + 1 tick      n: the events, anywhere, that were stamped while l was ahead
@@ -30,9 +29,9 @@
 //!
 //! # A step back of the physical clock
 //!
-//! `l` stays where it was and `c` counts until the physical clock has caught up. To refuse once `c` is
-//! used up would be an outage for the rest of that time; the carry costs a tick of further lead each
-//! time, which is made up for as soon as events come slower than the counter has room for.
+//! `l` stays where it was and `c` counts until the physical clock has caught up. Failing once `c` is
+//! exhausted would be an outage for the rest of that time; instead each carry costs a tick of
+//! additional lead, which is recovered as soon as events are slower than the counter's capacity.
 //!
 //! | layout | stamps of a tick | 60 s back, at 10,000/s | 60 s back, at 1,000,000/s | ever further from |
 //! |---|---|---|---|---|
@@ -41,16 +40,16 @@
 //! | [`Nanos64`] | 1 | 0.6 ms | 60 ms | 1 thousand million/s |
 //! | [`WideTimestamp`] | 4,294,967,296 | 0 | 0 | never |
 //!
-//! Who was set back leads by what it was set back, until that time is over, and what it sends leads with
-//! it. If it was wrong before and is right now, its peers refuse its messages for as long as the lead is
-//! above their `lead_max`, and say so ([`ReceiveError::TooFarAhead`]); its own
-//! [`lead`](HybridClock::lead) says it too, and [`now_within`](HybridClock::now_within) gives no stamp
-//! that would be refused. If it was right before and is wrong now, everybody goes on, and the peers take
-//! all that it sends. It takes what they send as long as its `lead_max` covers what its clock lacks;
-//! beyond that it refuses, since the guard cannot tell which of two clocks is wrong, and who refuses all
-//! of its peers should look at its own. In both cases
-//! nothing is out of order. A carried lead counts against the stored bound like any other: where both are
-//! in the way [`NowError::AboveBound`] is told.
+//! A node whose clock was set back leads its physical clock by the size of the step until that time has
+//! passed, and so do its messages. If its clock was wrong before and is right now, its peers reject its
+//! messages with [`ReceiveError::TooFarAhead`] while the lead is above their `lead_max`; its own
+//! [`lead`](HybridClock::lead) shows it too, and [`now_within`](HybridClock::now_within) returns no stamp
+//! that would be rejected. If its clock was right before and is wrong now, all nodes continue, and the
+//! peers accept its messages. It accepts theirs as long as its `lead_max` covers the error of its clock;
+//! beyond that it rejects them, since the guard cannot determine which of two clocks is wrong: a node
+//! that rejects all of its peers should check its own clock. In both cases the order stays correct. A
+//! carried lead counts against the stored bound like any other: if both limits are exceeded, the error is
+//! [`NowError::AboveBound`].
 //!
 //! ```
 //! use synod_lamport::hlc::{HybridClock, SystemClock, Timestamp};
@@ -64,11 +63,11 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! Beyond the paper: [`receive`](HybridClock::receive) refuses a timestamp from a far future; the
-//! counter is carried and never begins again at 0 on one tick; a bound that is
-//! [reserved](HybridClock::reserve) and [restored](HybridClock::restore) keeps timestamps from coming
-//! again after a restart, and is refused itself where it cannot be true; [`WideClock`] has a way back
-//! from a poisoned future; [`JumpDetector`] tells when the physical clock was set.
+//! Additions to the paper: [`receive`](HybridClock::receive) rejects a timestamp from the far future;
+//! the counter is carried and never restarts at 0 within a tick; a bound that is
+//! [reserved](HybridClock::reserve) and [restored](HybridClock::restore) prevents repeated timestamps
+//! after a restart, and is itself rejected if implausible; [`WideClock`] can recover from a poisoned
+//! future; [`JumpDetector`] reports when the physical clock was set.
 
 mod clock;
 mod convert;

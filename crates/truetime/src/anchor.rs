@@ -9,11 +9,11 @@ use crate::{
     Sample, Status, Stratum, TimeError, Timestamp,
 };
 
-/// The last thing known for certain, from which the present is extrapolated: what readers and the
-/// writer of a clock share, in words.
+/// The last adopted sample, from which the present is extrapolated. Readers and the writer of a
+/// clock share it as atomic words.
 ///
 /// Invariant: if the state is [`State::Known`], then true time at `at` lay in `interval`, widened by
-/// all that the reading of clocks may hide; and the machine had slept for at least `asleep`.
+/// the uncertainty of reading the clocks; and the machine had been suspended for at least `asleep`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchor {
     pub(crate) state: State,
@@ -21,37 +21,38 @@ pub(crate) struct Anchor {
     interval: Interval,
     drift: Drift,
     bound: BoundKind,
-    /// From which age on the interval is too wide or the sample too old.
+    /// The age from which on the interval is too wide or the sample too old.
     unusable_from: u64,
     age_nanos_max: u64,
     fresh_nanos_max: u64,
     /// The clocks before the sample was taken.
     pub(crate) seen: Observation,
-    /// How far the source says that it is from whoever knows.
+    /// The stratum that the source reported.
     pub(crate) stratum: Stratum,
-    /// The nearest that a source has been while this clock was readable, and half the width that no farther one may
-    /// make narrower.
+    /// The lowest stratum of a source since this clock has been readable, and the epsilon that a source with a
+    /// higher stratum must not undercut.
     pub(crate) best: Stratum,
     pub(crate) floor_nanos: u64,
-    /// After which reading nothing has happened to the oscillator; that reading itself may be from both sides.
+    /// The reading after which the oscillator has been undisturbed; the disruption may have been before or
+    /// after that reading.
     pub(crate) since: Local,
-    /// What was measured, in a clock that refuses for the sake of its oscillator.
+    /// The measured rate, if the clock refuses because of its oscillator.
     pub(crate) out_of_bound: OutOfBound,
 }
 
-/// How much is known.
+/// The state of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing ever.
+    /// Never synchronised.
     Unset,
-    /// The anchor may be read from.
+    /// The anchor is valid.
     Known,
-    /// After a disruption: so many samples have agreed since, which is not enough.
+    /// After a disruption: `agreed` samples have agreed since, which is not enough yet.
     Settling { cause: Disruption, agreed: u8 },
 }
 
 impl Anchor {
-    /// From a sample, and the clocks as they were before it was taken.
+    /// An anchor from a sample, and the clocks observed before it was taken.
     pub(crate) fn new(
         state: State,
         sample: &Sample,
@@ -60,8 +61,8 @@ impl Anchor {
         config: &Config,
         drift: Drift,
     ) -> Self {
-        // A span between two readings may be a granule longer or shorter than it looks; the question
-        // itself was such a span too. And sleep may hide in the slack.
+        // A span between two readings may be a granule longer or shorter than measured, and so may
+        // the query itself. A short suspend may hide in the slack.
         let granules = drift.most(2 * u64::from(clocks.granularity()));
         let interval = sample.interval.widen(granules);
         let hidden_sleep = if clocks.may_sleep() {
@@ -93,7 +94,7 @@ impl Anchor {
         }
     }
 
-    /// Nothing is known yet.
+    /// An anchor before the first sample.
     pub(crate) fn unset(seen: Observation) -> Self {
         Self {
             seen,
@@ -102,7 +103,7 @@ impl Anchor {
         }
     }
 
-    /// Nothing is known any more.
+    /// An anchor after a disruption.
     pub(crate) fn disrupted(cause: Disruption, seen: Observation) -> Self {
         Self {
             state: State::Settling { cause, agreed: 0 },
@@ -110,7 +111,7 @@ impl Anchor {
         }
     }
 
-    /// Nothing can be known by this oscillator.
+    /// An anchor for an oscillator that is out of its bound.
     pub(crate) fn refused(out_of_bound: OutOfBound, seen: Observation) -> Self {
         Self {
             out_of_bound,
@@ -145,7 +146,7 @@ impl Anchor {
         }
     }
 
-    /// Whether there is an interval at all, to be read or to be compared with.
+    /// Whether there is an interval to read or to compare with.
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self.state, State::Unset | State::Settling { agreed: 0, .. })
     }
@@ -160,7 +161,7 @@ impl Anchor {
         sample.at == self.at
     }
 
-    /// Whether a sample leaves any instant that this anchor also allows, grown up to it.
+    /// Whether a sample overlaps with this anchor, extrapolated to the sample's time.
     pub(crate) fn agrees_with(&self, sample: &Sample) -> bool {
         let elapsed = sample.at.nanos_since(self.at);
         let grown = self.drift.extrapolate(self.interval, elapsed);
@@ -190,7 +191,7 @@ impl Anchor {
             return Ok(self.drift.extrapolate(self.interval, elapsed));
         }
         let (least, most) = (self.drift.least(elapsed), self.drift.most(elapsed));
-        // Sleep that was too short to be noticed lies in between too.
+        // There may also have been a suspend too short to be detected.
         let earliest = self
             .interval
             .earliest()
@@ -301,7 +302,7 @@ pub(crate) fn extrapolate(
         asleep,
         marker,
     ] = hot;
-    // Before the look at the marker and at sleep: then whoever is stopped in between is found out.
+    // Read before the marker and the check for suspends, so that a pause in between is detected.
     let now = clocks.local();
     // An oscillator that went back makes this greater than any age that is usable.
     let age = now.as_nanos().wrapping_sub(at);
@@ -319,7 +320,7 @@ pub(crate) fn extrapolate(
     Ok((hot, interval, age))
 }
 
-/// Why there was no interval; if there is one by now, because it was too old.
+/// Why there was no interval; if there is one by now, the previous one was too old.
 #[cold]
 fn refusal(
     latch: &Latch<AtomicU64, WORDS>,
@@ -329,7 +330,7 @@ fn refusal(
     Anchor::from_words(latch.read()).refusal(clocks.local(), config)
 }
 
-/// What to think of an interval that was extrapolated from such words over so many nanoseconds.
+/// The status of an interval extrapolated from these words over so many nanoseconds.
 #[inline]
 pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64, config: &Config) -> Reading {
     let holdover = age > hot[6];
@@ -392,7 +393,7 @@ impl State {
 
 pub(crate) const WORDS: usize = 18;
 
-/// How many of them a reading takes; they come first.
+/// How many of the words a read needs; they come first.
 pub(crate) const HOT: usize = 9;
 
 const STATE: u64 = 0xff;

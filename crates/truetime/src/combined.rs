@@ -8,11 +8,11 @@ use crate::{
     WrongScale,
 };
 
-/// Several sources and peers made into one, which is right as long as at most `faulty_max` of them are
-/// wrong or silent.
+/// A source that combines several sources and peers, correct as long as at most `faulty_max` of them
+/// are wrong or silent.
 ///
-/// Each is asked, each answer is extrapolated to one instant, and [`marzullo`](marzullo()) finds what
-/// enough agree on. One that does not answer counts among the faulty ones; if there is no agreement
+/// It queries each source, extrapolates all answers to one instant, and computes their agreement by
+/// [`marzullo`](marzullo()). A source that does not answer counts as faulty; without an agreement
 /// there is no sample. The list may be a `Vec`, an array behind a reference, or anything else that
 /// derefs to a slice.
 ///
@@ -24,7 +24,7 @@ use crate::{
 /// let world = World::new(7);
 /// let machine = Machine::new(&world, 100);
 /// let sources: Vec<_> = (0..3).map(|_| Reference::new(&machine, Duration::from_millis(2))).collect();
-/// sources[1].lie(50_000_000); // wrong by 50 ms, and sure of itself
+/// sources[1].lie(50_000_000); // wrong by 50 ms, with a small claimed error
 ///
 /// let combined = Combined::new(sources, &machine, 1);
 /// let (_, agreement) = combined.survey(|_, _| {})?;
@@ -50,7 +50,8 @@ where
     L: Deref<Target = [S]>,
     C: Clocks,
 {
-    /// Of these sources at most `faulty_max` may be wrong or silent, out of more than twice as many.
+    /// Combines these sources, at most `faulty_max` of which may be wrong or silent; there must be
+    /// more than twice as many.
     ///
     /// `clocks` must be the clocks that the sources stamp their samples with.
     #[must_use]
@@ -64,7 +65,7 @@ where
         }
     }
 
-    /// The drift of the local oscillator while the sources are asked, if it is not 200 ppm.
+    /// The drift bound of the local oscillator, if it is not 200 ppm.
     #[must_use]
     pub fn with_drift(mut self, drift: Drift) -> Self {
         self.drift = drift;
@@ -83,8 +84,8 @@ where
         &self.sources
     }
 
-    /// Asks all of them, shows what each has said, and gives what they agree on. Numbers are places
-    /// in the list; one that was silent is neither a truechimer nor a falseticker.
+    /// Queries all sources, passes each answer to `note`, and returns their agreement. Numbers are
+    /// positions in the list; a silent source is neither a truechimer nor a falseticker.
     ///
     /// # Errors
     /// [`NoAgreement`], with the silent ones counted among the faulty.
@@ -161,7 +162,7 @@ where
     }
 }
 
-/// What the truechimers' samples come to.
+/// The combined sample of the truechimers.
 fn sample(answers: &[Option<Sample>], agreement: &Agreement, at: Local) -> Sample {
     let mut sample = Sample {
         at,
@@ -169,14 +170,15 @@ fn sample(answers: &[Option<Sample>], agreement: &Agreement, at: Local) -> Sampl
         drift_ppb: 0,
         valid_for: Duration::MAX,
         bound: BoundKind::Hard,
-        // The nearest of those who agree: whoever is farther may have it from there, or from this node.
+        // The lowest stratum of those that agree; the others may have the time from it, or from this
+        // node.
         stratum: Stratum::UNSYNCHRONIZED,
         scale: Scale::Utc,
     };
     let truechimers = agreement.truechimers.iter();
     for answer in truechimers.filter_map(|number| answers[number]) {
         let age = Duration::from_nanos(at.nanos_since(answer.at));
-        // All are on the one that was asked for.
+        // All are on the requested scale.
         sample.scale = answer.scale;
         sample.drift_ppb = sample.drift_ppb.max(answer.drift_ppb);
         sample.valid_for = sample.valid_for.min(answer.valid_for.saturating_sub(age));

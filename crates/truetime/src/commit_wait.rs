@@ -9,17 +9,17 @@ use core::time::Duration;
 
 use crate::{Interval, TimeError, Timestamp, TrueTime};
 
-/// Commit wait (Spanner, OSDI 2012, section 4.1.2): nobody may see a transaction before its timestamp
-/// has certainly passed.
+/// Commit wait (Spanner, OSDI 2012, section 4.1.2): a transaction must not be visible before its
+/// timestamp has certainly passed.
 ///
 /// With `s = latest` chosen after the request arrived, and the result released after `earliest > s`,
 /// a transaction that begins after another one's result was seen gets a greater timestamp, on
 /// whichever node: external consistency.
 ///
-/// It does no waiting itself: [`poll`](Self::poll) tells for how long. So it costs nothing to begin the
-/// wait when the timestamp is chosen, replicate meanwhile, and poll when that is done: the wait is
-/// about 2ε, and replication hides what it takes itself ([`overlap`](Self::overlap)). Who would rather
-/// block calls `wait`, or `wait_tokio` with the feature `tokio`.
+/// This type does not wait itself: [`poll`](Self::poll) returns how long to sleep. Start the wait when
+/// the timestamp is chosen, replicate meanwhile, and poll when replication is done: the wait is about
+/// 2ε, less the time that replication took ([`overlap`](Self::overlap)). `wait` blocks, and with the
+/// feature `tokio` there is `wait_tokio`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -42,36 +42,36 @@ pub struct CommitWait {
     exposed: Option<Duration>,
 }
 
-/// What a wait asks for.
+/// The result of polling a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Wait {
     /// The timestamp has certainly passed.
     Done,
-    /// Not before so long; then ask again, because the clock's bound may have grown meanwhile.
+    /// Sleep for this long, then poll again, because the clock's bound may have grown meanwhile.
     Sleep(Duration),
 }
 
-/// How much of a wait was hidden behind other work.
+/// How much of a wait overlapped with other work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overlap {
-    /// What the wait would have taken by itself.
+    /// The total wait.
     pub needed: Duration,
-    /// What had passed of it when it was first polled.
+    /// The part that had passed when it was first polled.
     pub hidden: Duration,
-    /// What was left then: what the wait costs.
+    /// The remaining part: the added latency.
     pub exposed: Duration,
 }
 
 impl CommitWait {
-    /// Chooses the timestamp of a transaction, `latest`, by a reading that was taken after its request
-    /// came; and begins to wait for it.
+    /// Chooses the timestamp of a transaction, `latest` of a reading taken after its request arrived,
+    /// and starts to wait for it.
     pub fn start(now: &Interval) -> Self {
         Self::until(now.latest(), now)
     }
 
-    /// Begins to wait for a timestamp that was chosen for other reasons too, say above all that were
-    /// given before; for a transaction it must not be below `latest`.
+    /// Starts to wait for a timestamp chosen by the caller, for instance above all previous ones;
+    /// for a transaction it must not be below `latest`.
     pub fn until(timestamp: Timestamp, now: &Interval) -> Self {
         Self {
             timestamp,
@@ -80,16 +80,16 @@ impl CommitWait {
         }
     }
 
-    /// What is waited for.
+    /// The timestamp to wait for.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
-    /// Whether the wait is over, or for how long to sleep.
+    /// Returns whether the wait is over, or how long to sleep.
     ///
     /// # Errors
-    /// Those of the clock: it may not be known that the timestamp has passed. The wait is not over
-    /// then, and can be polled again.
+    /// Errors of the clock: whether the timestamp has passed is unknown. The wait continues and can
+    /// be polled again.
     pub fn poll(&mut self, time: &(impl TrueTime + ?Sized)) -> Result<Wait, TimeError> {
         Ok(self.poll_at(&time.now()?))
     }
@@ -105,14 +105,15 @@ impl CommitWait {
         }
     }
 
-    /// How long it takes yet by a reading; zero when the wait is over. Other than a poll it notes nothing, so whoever
-    /// has many waits may look which of them ends first.
+    /// The remaining time by a reading; zero when the wait is over. Unlike a poll it changes nothing, so it can be
+    /// used to find which of many waits ends first.
     #[must_use]
     pub fn left(&self, now: &Interval) -> Duration {
         missing(self.timestamp, now)
     }
 
-    /// How much of the wait was hidden, by the clock's own readings; all of it before the first poll.
+    /// How much of the wait overlapped with other work, by the clock's own readings; all of it before
+    /// the first poll.
     #[must_use]
     pub fn overlap(&self) -> Overlap {
         let exposed = self.exposed.unwrap_or_default();
@@ -124,7 +125,7 @@ impl CommitWait {
     }
 }
 
-/// By how much `earliest` must move on to be above `timestamp`; [`Duration::MAX`] if it never can be.
+/// By how much `earliest` must advance to be above `timestamp`; [`Duration::MAX`] if it never can be.
 fn missing(timestamp: Timestamp, now: &Interval) -> Duration {
     if timestamp < now.earliest() {
         Duration::ZERO

@@ -5,30 +5,30 @@ use crate::{Drift, Scale};
 /// Limits of a clock that is extrapolated from samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How far the oscillator may run from true time. 200 ppm unless told otherwise, as Spanner
-    /// takes. It must cover the error of the frequency that the kernel takes the oscillator to have, too: what
-    /// `chronyc tracking` shows as `Frequency`.
+    /// The drift bound of the oscillator. Default 200 ppm, as in Spanner. It must also cover the error of the
+    /// frequency that the kernel assumes for the oscillator: what `chronyc tracking` shows as `Frequency`.
     ///
-    /// A sample that admits more counts, until pairs of samples have shown that the oscillator keeps this. Pairs that
-    /// show that it does not make the clock refuse ([`TimeError::OutOfBound`](crate::TimeError::OutOfBound)).
+    /// A sample that reports a greater drift takes precedence until pairs of samples have shown that the oscillator
+    /// keeps this bound. If pairs show that it does not, reading fails with
+    /// [`TimeError::OutOfBound`](crate::TimeError::OutOfBound).
     pub drift: Drift,
-    /// By how many parts per thousand million the rate of the oscillator may wander while samples measure it: 10 ppm
-    /// unless told otherwise, which is a quartz that warms by some ten degrees.
+    /// By how many parts per billion the rate of the oscillator may wander while samples measure it. Default 10 ppm,
+    /// which corresponds to a quartz that warms by some ten degrees.
     pub wander_ppb: u32,
-    /// The scale that the clock is on: UTC unless told otherwise. Samples of another are refused.
+    /// The scale of the clock. Default UTC. Samples of another scale are rejected.
     pub scale: Scale,
-    /// How old a sample may become before the clock is [`Stale`](crate::TimeError::Stale): 1000 s unless
-    /// told otherwise. A sample that is valid for less counts.
+    /// The age of a sample from which on the clock is [`Stale`](crate::TimeError::Stale). Default 1000
+    /// s. A shorter validity of the sample takes precedence.
     pub age_max: Duration,
-    /// Beyond which age of its sample a reading is [`Holdover`](crate::Status::Holdover): 60 s unless
-    /// told otherwise. To refuse holdover, make `age_max` as small.
+    /// The age of a sample beyond which a reading is [`Holdover`](crate::Status::Holdover). Default
+    /// 60 s. To exclude holdover, set `age_max` to the same value.
     pub fresh_max: Duration,
-    /// Half the widest interval that is still of use: 100 ms unless told otherwise.
+    /// Half the width of the widest usable interval. Default 100 ms.
     pub epsilon_max: Duration,
-    /// How far the wall clock may be set without notice: 1 ms unless told otherwise.
+    /// The largest step of the wall clock that is ignored. Default 1 ms.
     pub step_max: Duration,
-    /// How many samples in a row must agree after a disruption before the clock is known again: 2
-    /// unless told otherwise.
+    /// How many samples in a row must agree after a disruption before the clock is synchronised
+    /// again. Default 2.
     pub settling_samples: u8,
 }
 

@@ -11,34 +11,37 @@ use crate::{
     SourceError, TimeError, TrueTime, WrongScale,
 };
 
-/// A source made into a clock: its last sample, extrapolated by the local oscillator, and wider the
-/// older it is.
+/// A clock from a source: its last sample, extrapolated by the local oscillator and widened with
+/// its age.
 ///
-/// [`poll`](Self::poll) asks the source; call it every few seconds, or let a thread do it
-/// ([`spawn`](Self::spawn)). Reading asks nobody and never waits: it copies eight words that were
-/// published together, reads `local` and, if the machine may sleep, `monotonic` and `boottime`.
+/// [`poll`](Self::poll) queries the source; call it every few seconds, or let a thread do it
+/// ([`spawn`](Self::spawn)). Reading queries nothing and never blocks: it copies words that were
+/// published together, reads `local` and, if the machine may be suspended, `monotonic` and
+/// `boottime`.
 ///
-/// # When it goes unknown
+/// # When it is not synchronised
 ///
 /// - Before the first sample, and when the last one is too old or the interval too wide.
-/// - The machine slept: seen by every read, since the oscillator did not count meanwhile.
-/// - Somebody set the wall clock, or one clock stood still or ran off: seen by the next `poll`. A slewed
-///   clock runs differently too, so what counts is more than an eighth of the time since the last
-///   sample, and a millisecond; less is left to the contradiction with the next sample.
-/// - Two samples in a row contradict each other: the oscillator broke its bound, or the source did,
-///   and there is no telling which.
+/// - The machine was suspended: detected by every read, since the oscillator did not count
+///   meanwhile.
+/// - The wall clock was set, or one clock stopped or ran at a wrong rate: detected by the next `poll`.
+///   Since a slewed clock also runs at a different rate, the threshold is an eighth of the time since
+///   the last sample plus a millisecond; smaller deviations are detected by a contradiction with the
+///   next sample.
+/// - Two consecutive samples contradict each other: either the oscillator or the source broke its
+///   bound.
 /// - Samples over a longer time agree with each other, and not with the drift bound: the oscillator does not keep it
 ///   ([`TimeError::OutOfBound`]).
 ///
-/// # Who is believed
+/// # Which samples are accepted
 ///
-/// A sample from farther away ([`Stratum`](crate::Stratum)) than earlier ones never makes the interval narrower than it
-/// was when the nearer source was lost, as long as the clock was readable all along: servers that have lost theirs, and
-/// go by themselves, claim small errors.
+/// A sample with a higher [`Stratum`](crate::Stratum) than earlier ones never makes the interval narrower than it was
+/// when the nearer source was lost, as long as the clock was readable throughout: free-running servers that have lost
+/// their reference claim small errors.
 ///
-/// After a disruption it stays unknown until [`settling_samples`](Config::settling_samples) samples
-/// in a row, all taken since, agree with each other. What no clock of the machine shows, say that a
-/// whole virtual machine was paused with all its clocks, it cannot see before the next sample
+/// After a disruption it stays unsynchronised until [`settling_samples`](Config::settling_samples)
+/// consecutive samples, all taken since, agree with each other. A disruption that no clock of the
+/// machine shows, such as a pause of a whole virtual machine, is detected only when the next sample
 /// contradicts the last.
 ///
 /// ```
@@ -60,21 +63,22 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Invariant: what readers see was published by one writer as a whole.
+/// Invariant: readers see only states that one writer published as a whole.
 #[derive(Debug)]
 pub struct Disciplined<S, C> {
     source: S,
     clocks: C,
     config: Config,
     latch: Latch<AtomicU64, WORDS>,
-    /// What samples say of the oscillator; written by whoever writes the latch.
+    /// The pairs of samples that measure the oscillator; written by the holder of the latch's write
+    /// right.
     pairs: Latch<AtomicU64, PAIR_WORDS>,
     #[cfg(feature = "std")]
     pub(crate) journal: Journal,
 }
 
 impl<S: Source, C: Clocks> Disciplined<S, C> {
-    /// A clock that knows nothing before the first [`poll`](Self::poll).
+    /// A clock that is not synchronised before the first [`poll`](Self::poll).
     ///
     /// `clocks` must be the clocks that the source stamps its samples with.
     #[must_use]
@@ -94,12 +98,12 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// Asks the source once, and says what became of its answer.
+    /// Queries the source once, and returns what became of its answer.
     ///
-    /// While a poll is under way in another thread this one does nothing.
+    /// Does nothing while another thread is polling.
     ///
     /// # Errors
-    /// [`PollError`]. If the source only failed to answer, readers go on with what they had.
+    /// [`PollError`]. If the source only failed to answer, readers keep using the last sample.
     pub fn poll(&self) -> Result<Polled, PollError> {
         let polled = self.ask();
         #[cfg(feature = "std")]
@@ -135,7 +139,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         self.adopt(&writer, &anchor, &sample, before)
     }
 
-    /// The anchor, if nothing happened to the clocks since it was cast.
+    /// The anchor, if the clocks were not disrupted since it was made.
     fn undisturbed(
         &self,
         writer: &Writer<'_, AtomicU64, WORDS>,
@@ -164,13 +168,14 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         seen: Observation,
     ) -> Result<Polled, PollError> {
         match anchor.state {
-            // From before anybody looked at the clocks, or from before what disrupted them; or older
-            // than what is known already.
+            // Taken before the clock was made, before the last disruption, or before the current
+            // sample.
             State::Unset | State::Settling { .. } if sample.at < anchor.seen.local => {
                 return Ok(Polled::Older);
             }
             _ if anchor.is_some() && anchor.is_after(sample) => return Ok(Polled::Older),
-            // The same one again, of a source that keeps them: it has nobody to agree with but itself.
+            // The same sample again, from a source that caches samples: it would only agree with
+            // itself.
             State::Settling { agreed: 1.., .. } if anchor.is_of(sample) => {
                 return Ok(Polled::Older);
             }
@@ -221,7 +226,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// The anchor that takes the place of another one, unless the sample contradicts that.
+    /// The anchor that replaces another one, unless the sample contradicts it.
     fn succeed(
         &self,
         before: Option<&Anchor>,
@@ -251,7 +256,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         anchor
     }
 
-    /// What this sample and those before it say of the oscillator.
+    /// Measures the oscillator by this sample and earlier ones.
     fn measure(
         &self,
         anchor: &Anchor,
@@ -268,7 +273,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
             }
         );
         if was_contradicted && !contradicted {
-            // So it was no oscillator that runs off: what was before says nothing of now.
+            // Then the oscillator was not the cause, and earlier samples are discarded.
             pairs = Pairs::NONE;
         }
         let hidden = if self.clocks.may_sleep() {
@@ -291,7 +296,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         verdict
     }
 
-    /// Called with the right to write the latch, so nobody else writes these.
+    /// Called while holding the latch's write right, so no other thread writes these.
     fn remember(&self, pairs: Pairs) {
         if let Some(writer) = self.pairs.writer() {
             writer.write(pairs.to_words());
@@ -309,23 +314,23 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         PollError::Disrupted(cause)
     }
 
-    /// Where true time was at an earlier reading of the oscillator, say the one that came with a packet or a log
-    /// line; or will be at a later one, if nothing happens until then.
+    /// The interval at an earlier reading of the oscillator, for instance one attached to a packet or a log
+    /// line; or at a later one, if the clocks are not disrupted until then.
     ///
-    /// It goes by the last sample, so it is as wide as the two are apart: no narrower than what [`now`](TrueTime::now)
-    /// would have shown then, if samples were as good.
+    /// It is extrapolated from the last sample, so its width grows with the distance from it: it is no narrower than
+    /// [`now`](TrueTime::now) would have been then with samples of the same quality.
     ///
     /// # Errors
-    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant from before the clock was made, or
-    /// from before what disrupted it last.
+    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant before the clock was made or
+    /// before its last disruption.
     pub fn at(&self, local: Local) -> Result<Interval, TimeError> {
-        // Nothing has happened to the clocks up to now, or there is no interval.
+        // Fails if the clocks were disrupted up to now.
         let _ = self.now()?;
         Anchor::from_words(self.latch.read()).at(local, &self.config)
     }
 
-    /// Between which limits the mean rate of the oscillator has lain since it was last disturbed, as far as samples
-    /// tell, the stated wander included; `None` before there are two that are a second apart.
+    /// The limits of the oscillator's mean rate since it was last disturbed, as measured by samples, including the
+    /// configured wander; `None` before there are two samples that are a second apart.
     #[must_use]
     pub fn oscillator(&self) -> Option<Rates> {
         let pairs = Pairs::from_words(&self.pairs.read());
@@ -365,39 +370,39 @@ impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
     }
 }
 
-/// What became of a poll that went well.
+/// The outcome of a successful poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Polled {
-    /// Readers go by the new sample.
+    /// The new sample is in use.
     Adopted,
-    /// The clock was disrupted, and is not known again before so many more samples agree.
+    /// The clock was disrupted, and needs more samples that agree before it is synchronised again.
     Settling {
-        /// Samples.
+        /// How many more samples are needed.
         missing: u8,
     },
-    /// The sample was dropped: it is from before the last one, from before a disruption, or from before
-    /// the clock was made; or it is the last one again, and was to agree with itself.
+    /// The sample was dropped: it was taken before the last one, before a disruption, or before the
+    /// clock was made; or it is the last one again and would only agree with itself.
     Older,
     /// Another thread is polling.
     Busy,
 }
 
-/// Why a poll brought nothing.
+/// Why a poll failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PollError {
-    /// The source gave no sample; readers go on with the last one.
+    /// The source returned no sample; the last one stays in use.
     #[error(transparent)]
     Source(SourceError),
-    /// Something happened to the clocks, and readers know nothing now.
+    /// The clocks were disrupted, and the clock is not synchronised now.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),
-    /// The oscillator does not keep its drift bound, and readers know nothing now.
+    /// The oscillator does not keep its drift bound, and the clock is not synchronised now.
     #[error(transparent)]
     OutOfBound(OutOfBound),
-    /// The source, or the clocks, panicked in the thread of `spawn`, which has ended: nobody polls any
-    /// more. Readers go on with the last sample, until it is too old.
-    #[error("the source panicked, and the thread that polled has ended")]
+    /// The source or the clocks panicked in the thread of `spawn`, which has ended. The last sample
+    /// stays in use until it is too old.
+    #[error("the source panicked, and the polling thread has ended")]
     Panicked,
 }

@@ -4,11 +4,11 @@ use core::time::Duration;
 use crate::register::MaxRegister;
 use crate::{Interval, Timestamp};
 
-/// Finds a clock that breaks its bound, by ordinary messages and without the true time.
+/// Detects a clock that breaks its bound from ordinary messages, without access to true time.
 ///
-/// Every message carries the greatest `earliest` that its sender knows of: 8 bytes. Whoever receives
-/// it compares that with its own `latest`: if `latest` is below, then one clock says that an instant
-/// has certainly passed of which the other says that it has certainly not come. One of them is wrong,
+/// Every message carries the greatest `earliest` that its sender has seen: 8 bytes. The receiver
+/// compares it with its own `latest`: if `latest` is below, one clock claims that an instant has
+/// certainly passed that according to the other has certainly not been reached. One of them is wrong,
 /// and the message must not be acted on.
 ///
 /// ```text
@@ -22,13 +22,14 @@ use crate::{Interval, Timestamp};
 ///
 /// 1. *No false alarm.* If all clocks are within their bounds, `earliest <= sent <= received <= latest`
 ///    in true time, so nothing is ever refused.
-/// 2. *No miss for what a message has caused, while commit wait is on.* The wait ends with `earliest
-///    > s1`, the floor carries that `earliest` to wherever the second transaction gets its `s2 >= latest`; so
-///    `s2 <= s1` would need `latest < earliest`, and that is refused.
+/// 2. *No missed violation between causally related transactions, with commit wait.* The wait ends with
+///    `earliest > s1`, the floor carries that `earliest` to wherever the second transaction gets its
+///    `s2 >= latest`; so `s2 <= s1` would need `latest < earliest`, and that is refused.
 ///
-/// The check must use the same reading as the choice of the timestamp. Without commit wait there is no
-/// second theorem. A link by a channel that does not carry the floor is not seen. An alarm proves that some
-/// clock on the path is wrong and not which one: that takes [`marzullo`](crate::marzullo()) over three.
+/// The check must use the same reading as the choice of the timestamp. Without commit wait the second
+/// theorem does not hold. A causal link through a channel that does not carry the floor is not detected. An
+/// alarm proves that some clock on the path is wrong, but not which one: that takes
+/// [`marzullo`](crate::marzullo()) over three.
 ///
 /// ```
 /// use synod_truetime::{CausalFloor, Interval, Timestamp};
@@ -43,14 +44,14 @@ use crate::{Interval, Timestamp};
 /// assert_eq!(violated.by.as_nanos(), 2);
 /// ```
 ///
-/// Invariant: the floor never falls.
+/// Invariant: the floor never decreases.
 #[derive(Debug)]
 pub struct CausalFloor {
     floor: MaxRegister<AtomicU64>,
 }
 
 impl CausalFloor {
-    /// A floor below everything.
+    /// The initial floor, below every timestamp.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -58,24 +59,25 @@ impl CausalFloor {
         }
     }
 
-    /// What a message carries that is sent now, by a reading taken for it.
+    /// The floor to send with a message, given a reading taken for it.
     pub fn outgoing(&self, now: &Interval) -> Timestamp {
         self.floor.raise(now.earliest())
     }
 
-    /// What came with a message that was received before the reading was taken.
+    /// Checks the floor of a message that was received before the reading was taken.
     ///
     /// # Errors
-    /// [`ClockBoundViolated`]: do not act on the message. What it carried is forgotten, so that one
-    /// wrong clock does not stop everybody who hears of it.
+    /// [`ClockBoundViolated`]: do not act on the message. Its floor is discarded, so that one wrong
+    /// clock does not stop every node that receives it.
     pub fn incoming(&self, carried: Timestamp, now: &Interval) -> Result<(), ClockBoundViolated> {
         self.check(carried, now)?;
         let _ = self.floor.raise(carried);
         Ok(())
     }
 
-    /// Whether a reading of this node contradicts what it has heard. It must be taken after the last message
-    /// was: a reading from before one that another thread has just let in is not wrong, only old.
+    /// Checks a reading of this node against the floor. It must be taken after the last message was
+    /// accepted: a reading from before a message that another thread has just accepted is not wrong, only
+    /// old.
     ///
     /// # Errors
     /// [`ClockBoundViolated`]: do not use the reading.
@@ -106,9 +108,9 @@ impl Default for CausalFloor {
 
 /// Two clocks contradict each other: at least one of them is outside its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a clock broke its bound: what is said to be past is {by:?} in the future")]
+#[error("a clock broke its bound: an instant that it reports as past is {by:?} in the future")]
 #[non_exhaustive]
 pub struct ClockBoundViolated {
-    /// From the local `latest` to the floor.
+    /// The time from the local `latest` to the floor.
     pub by: Duration,
 }

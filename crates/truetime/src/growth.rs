@@ -1,11 +1,11 @@
 use crate::Interval;
 
-/// How far an oscillator may run from true time.
+/// The drift bound of an oscillator.
 ///
 /// A bound of ρ says that in any span of true time `t` the oscillator counts between `t (1 - ρ)` and
-/// `t (1 + ρ)`: what the data sheet of an oscillator bounds. Seen from the oscillator, a span that it
-/// counts as `e` lasts at most `e / (1 - ρ)`, which is more than `e (1 + ρ)`; so what is kept here is
-/// `ρ / (1 - ρ)`, rounded up, which covers both sides.
+/// `t (1 + ρ)`, as specified in its data sheet. Conversely, a span that it counts as `e` lasts at
+/// most `e / (1 - ρ)`, which is more than `e (1 + ρ)`; therefore this type holds `ρ / (1 - ρ)`,
+/// rounded up, which covers both sides.
 ///
 /// ```
 /// use synod_truetime::Drift;
@@ -30,7 +30,7 @@ impl Drift {
         Self::from_ppb(ppm.saturating_mul(1000))
     }
 
-    /// Parts per thousand million; what is above a tenth counts as a tenth, and is no clock.
+    /// Parts per billion, at most a tenth; greater values are clamped.
     #[must_use]
     pub const fn from_ppb(ppb: u32) -> Self {
         let ppb = if ppb < PPB_MAX { ppb } else { PPB_MAX } as u128;

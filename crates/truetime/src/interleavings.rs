@@ -1,6 +1,6 @@
 //! The shared types under loom, which runs each of these tests in every interleaving of its threads and
-//! every outcome that the memory model allows. Their own code runs, on loom's words instead of the
-//! processor's.
+//! every outcome that the memory model allows. The production code runs, on loom's atomics instead of
+//! the processor's.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ fn latch() -> Arc<Latch<AtomicU64, 2>> {
     Arc::new(Latch::new(|| AtomicU64::new(0)))
 }
 
-/// Three writings: each slot is used, and one of them used again, while a reader may be in it.
+/// Three writes: each slot is used, and one of them again, possibly while a reader is in it.
 #[test]
 fn no_reader_sees_half_of_a_writing() {
     loom::model(|| {
@@ -71,7 +71,7 @@ fn of_two_writers_one_is_turned_away_or_they_take_turns() {
     });
 }
 
-/// What a writer did before it let go is seen by the next one.
+/// A writer's changes are visible to the next writer.
 #[test]
 fn a_writer_sees_what_the_last_one_wrote() {
     loom::model(|| {

@@ -6,9 +6,9 @@ use crate::timestamp::nanos;
 
 /// Two timestamps between which true time lies, both included.
 ///
-/// All arithmetic rounds outward: what comes of it is never narrower than what is known. It stops at
-/// the ends of time and does not fail, because an end that stops at [`Timestamp::MAX`] excludes no
-/// timestamp that there is.
+/// All arithmetic rounds outward: results are never narrower than exact arithmetic. It saturates at
+/// the ends of the range instead of failing, because a bound of [`Timestamp::MAX`] excludes no
+/// timestamp.
 ///
 /// Invariant: `earliest <= latest`, by construction.
 ///
@@ -18,7 +18,7 @@ use crate::timestamp::nanos;
 ///
 /// let around = |ms: i64| Interval::around(Timestamp::from_nanos(ms * 1_000_000), Duration::from_millis(4));
 /// let (write, read) = (around(100), around(107));
-/// assert!(!write.definitely_before(&read)); // they overlap: nobody knows
+/// assert!(!write.definitely_before(&read)); // they overlap: undecided
 /// assert!(write.definitely_before(&around(109)));
 /// assert_eq!(write.epsilon(), Duration::from_millis(4));
 /// assert_eq!(write.intersect(&read).unwrap().width(), Duration::from_millis(1));
@@ -35,7 +35,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// All of time: nothing is known.
+    /// All of time: no information.
     pub const ALL: Self = Self {
         earliest: Timestamp::MIN,
         latest: Timestamp::MAX,
@@ -122,13 +122,13 @@ impl Interval {
         self.latest < other.earliest
     }
 
-    /// What is left if true time is not before `bound`; `None` if nothing is.
+    /// The part that is not before `bound`; `None` if there is none.
     #[must_use]
     pub fn not_before(&self, bound: Timestamp) -> Option<Self> {
         Self::new(self.earliest.max(bound), self.latest)
     }
 
-    /// What both leave possible; `None` if they contradict each other. One common instant is enough.
+    /// The intersection; `None` if the two are disjoint. A single common instant is an intersection.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         Self::new(
@@ -146,7 +146,7 @@ impl Interval {
         }
     }
 
-    /// By so many nanoseconds more on either side.
+    /// Widened by so many nanoseconds on either side.
     #[must_use]
     #[inline]
     pub const fn widen(&self, nanos: u64) -> Self {

@@ -1,4 +1,4 @@
-//! What became of the polls of a clock, for whoever asks why it knows nothing, and for whoever waits until it does.
+//! The results of a clock's polls: why it is not synchronised, and waiting until it is.
 
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,40 +9,40 @@ use crate::{
     TrueTime,
 };
 
-/// How a [`Disciplined`] clock does, and why.
+/// The status of a [`Disciplined`] clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// What a reader sees now.
+    /// The current reading.
     pub reading: Result<Reading, TimeError>,
-    /// How often the source has been asked.
+    /// How often the source has been polled.
     pub polls: u64,
-    /// How many of these brought nothing.
+    /// How many polls failed.
     pub failures: u64,
     /// How long ago a sample was last adopted.
     pub adopted_ago: Option<Duration>,
-    /// The last poll that brought nothing, whether or not others went well since.
+    /// The last failed poll, whether or not later ones succeeded.
     pub last_error: Option<LastError>,
-    /// Between which limits samples put the oscillator; see [`Disciplined::oscillator`].
+    /// The measured limits of the oscillator's rate; see [`Disciplined::oscillator`].
     pub oscillator: Option<Rates>,
 }
 
-/// A poll that brought nothing.
+/// A failed poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastError {
-    /// Why.
+    /// Why it failed.
     pub error: PollError,
-    /// How long ago.
+    /// How long ago it failed.
     pub ago: Duration,
 }
 
-/// The deadline has passed, and the clock does not know the time.
+/// The deadline has passed, and the clock is not synchronised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{time}; {}", Reason(*last))]
 pub struct NotYet {
-    /// What a reader sees.
+    /// The current reading's error.
     pub time: TimeError,
-    /// Why the last poll that failed did; `None` if none did.
+    /// The error of the last failed poll; `None` if none failed.
     pub last: Option<PollError>,
 }
 
@@ -60,7 +60,7 @@ impl core::fmt::Display for Reason {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     notes: Mutex<Notes>,
-    /// Somebody may see another reading now.
+    /// Notified after each poll, which may have changed the reading.
     polled: Condvar,
     #[cfg(feature = "tokio")]
     polled_async: tokio::sync::Notify,
@@ -94,7 +94,8 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
-        // Plain numbers, whole between any two statements.
+        // A poisoned lock is safe to use: the notes are plain numbers, consistent between any two
+        // statements.
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +114,8 @@ impl Notes {
         self.polls = self.polls.saturating_add(1);
     }
 
-    /// Before this poll is taken in: whether it is told in the log, and then how many before it were not.
+    /// Called before this poll is recorded: whether to log it, and then how many before it were
+    /// suppressed.
     #[cfg(feature = "tracing")]
     fn tell(&mut self, polled: &Result<Polled, PollError>, at: Local) -> Option<u64> {
         let is_news = match polled {
@@ -131,14 +133,14 @@ impl Notes {
     }
 }
 
-/// How many lines there were of late: two reasons that come in turn are news at each poll.
+/// The rate limit of log lines: two alternating reasons would be new at each poll.
 #[cfg(feature = "tracing")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Lines {
-    /// When the window began, and the lines in it.
+    /// The start of the window, and the lines in it.
     since: Option<Local>,
     written: u32,
-    /// What was news and was not told since the last line.
+    /// New reasons suppressed since the last line.
     suppressed: u64,
 }
 
@@ -159,7 +161,8 @@ impl Lines {
     }
 }
 
-/// `told`: that it is news, and how many news were not told before it.
+/// Logs a poll. `told` is `Some` if the result is new, with the number of new results suppressed
+/// before it.
 #[cfg(feature = "tracing")]
 fn log(told: Option<u64>, polled: &Result<Polled, PollError>) {
     match (polled, told) {
@@ -174,14 +177,14 @@ fn log(told: Option<u64>, polled: &Result<Polled, PollError>) {
     }
 }
 
-/// Lines above the level of debugging in each [`LINES_WINDOW`].
+/// The most lines above debug level in each [`LINES_WINDOW`].
 #[cfg(feature = "tracing")]
 const LINES_MAX: u32 = 5;
 #[cfg(feature = "tracing")]
 const LINES_WINDOW: Duration = Duration::from_secs(60);
 
 impl<S: Source, C: Clocks> Disciplined<S, C> {
-    /// How this clock does, and why it knows nothing if it does not.
+    /// The status of this clock, with the reason if it is not synchronised.
     ///
     /// ```
     /// use synod_truetime::source::{Sample, Source, SourceError};
@@ -220,28 +223,28 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// The thread that polls ends here, by a panic of the source or of the clocks.
+    /// Records that a panic of the source or of the clocks has ended the polling thread.
     pub(crate) fn note_panic(&self) {
         self.journal
             .note(&Err(PollError::Panicked), self.clocks().local());
     }
 
-    /// Waits until the clock knows the time, and gives the interval. Somebody else must [`poll`](Self::poll) it, say
-    /// the thread of [`spawn`](Self::spawn).
+    /// Waits until the clock is synchronised, and returns the interval. Another thread must [`poll`](Self::poll) it,
+    /// for instance the one of [`spawn`](Self::spawn).
     ///
     /// # Errors
     /// [`NotYet`] at the deadline, with the reason.
     pub fn wait_synchronised(&self, deadline: Instant) -> Result<Interval, NotYet> {
         let mut notes = self.journal.lock();
         loop {
-            // With the lock, so that no poll goes unnoticed between this look and the wait.
+            // Read under the lock, so that no poll is missed between this check and the wait.
             let time = match self.now() {
                 Ok(interval) => return Ok(interval),
                 Err(time) => time,
             };
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the deadline is on the clock that the caller reads"
+                reason = "the deadline is on the caller's clock"
             )]
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -253,7 +256,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// As [`wait_synchronised`](Self::wait_synchronised), in a task of tokio's.
+    /// As [`wait_synchronised`](Self::wait_synchronised), in a tokio task.
     ///
     /// # Errors
     /// [`NotYet`] at the deadline, with the reason.
@@ -265,7 +268,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         loop {
             let polled = self.journal.polled_async.notified();
             let mut polled = core::pin::pin!(polled);
-            // Before the look, so that no poll goes unnoticed.
+            // Enabled before the check, so that no poll is missed.
             polled.as_mut().enable();
             let time = match self.now() {
                 Ok(interval) => return Ok(interval),
@@ -286,7 +289,7 @@ mod tests {
     use super::*;
     use crate::SourceError;
 
-    /// Which of the polls are told, each a second after the one before it, and what they say is missing.
+    /// Which of these polls, one second apart, are logged, and with how many suppressed before them.
     fn told(polls: &[Result<Polled, PollError>]) -> Vec<(usize, u64)> {
         let mut notes = Notes::default();
         let mut told = Vec::new();

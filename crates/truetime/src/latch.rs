@@ -2,8 +2,8 @@ use core::array;
 
 use crate::word::Word;
 
-/// A few words that one thread replaces together and many read together, without `unsafe`: a seqlock
-/// with two slots, which readers and the writer use in turn.
+/// A few words that one thread writes atomically and many read atomically, without `unsafe`: a
+/// seqlock with two alternating slots.
 ///
 /// ```text
 ///  sequence   4         5         6         the slot that readers use is sequence mod 2; the writer
@@ -11,16 +11,16 @@ use crate::word::Word;
 ///  slot 1    [ . ]──►[ b ]     [ b ]
 /// ```
 ///
-/// A reader tries again only if the sequence has moved on meanwhile: so a writer that is stopped
-/// half way, however long, stops no reader. There is one writer at a time; another one that comes is
-/// turned away and does not wait.
+/// A reader retries only if the sequence has advanced meanwhile, so a writer that is preempted in
+/// the middle of a write never blocks readers. There is one writer at a time; a second one is
+/// rejected and does not wait.
 ///
 /// Invariant: the slot of the current sequence is never written.
 #[derive(Debug)]
 pub(crate) struct Latch<W, const N: usize> {
     sequence: W,
     slots: [[W; N]; 2],
-    /// 1 while somebody has the right to write.
+    /// 1 while a thread holds the write right.
     taken: W,
 }
 
@@ -33,12 +33,12 @@ impl<W: Word, const N: usize> Latch<W, N> {
         }
     }
 
-    /// The words as one writer left them; zeros at first.
+    /// A consistent copy of the words; zeros initially.
     pub(crate) fn read(&self) -> [u64; N] {
         self.read_first()
     }
 
-    /// As many of the first words as are asked for, at most `N`.
+    /// A consistent copy of the first `M` words.
     #[inline]
     pub(crate) fn read_first<const M: usize>(&self) -> [u64; M] {
         const { assert!(M <= N, "there are not so many words") }
@@ -46,8 +46,8 @@ impl<W: Word, const N: usize> Latch<W, N> {
             let sequence = self.sequence.acquire();
             let words = &self.slots[slot(sequence)];
             let words = array::from_fn(|number| words[number].relaxed());
-            // If one of the words is of a later writing of this slot, then the sequence that the
-            // writer found when it began is visible below: its fence pairs with this one.
+            // If one of the words is from a later write to this slot, the sequence that its writer
+            // read at the start is visible below: the two fences pair.
             W::fence_acquire();
             if self.sequence.relaxed() == sequence {
                 return words;
@@ -56,13 +56,13 @@ impl<W: Word, const N: usize> Latch<W, N> {
         }
     }
 
-    /// The right to write, until it is dropped; `None` if somebody else has it.
+    /// The write right, until it is dropped; `None` if another thread holds it.
     pub(crate) fn writer(&self) -> Option<Writer<'_, W, N>> {
         (self.taken.swap(1) == 0).then_some(Writer { latch: self })
     }
 }
 
-/// The right to write.
+/// The write right.
 #[derive(Debug)]
 pub(crate) struct Writer<'a, W: Word, const N: usize> {
     latch: &'a Latch<W, N>,
@@ -72,7 +72,7 @@ impl<W: Word, const N: usize> Writer<'_, W, N> {
     pub(crate) fn write(&self, words: [u64; N]) {
         let latch = self.latch;
         let next = latch.sequence.relaxed().wrapping_add(1);
-        // Before the words, for those who still read this slot: see `read`.
+        // Before the words are written, for readers still in this slot: see `read`.
         W::fence_release();
         for (word, value) in latch.slots[slot(next)].iter().zip(words) {
             word.set_relaxed(value);

@@ -1,10 +1,11 @@
-//! Leases from intervals: at most one holder at any instant of true time, with no message to end one.
+//! Leases from intervals: at most one holder at any instant of true time, without a message to end a
+//! lease.
 //!
-//! Two ways to have them, both without a word about how votes travel or what a log is; neither reads a
-//! clock, every method takes the reading it goes by.
+//! There are two kinds, both independent of how votes are transported and logs are stored; neither
+//! reads a clock, as every method takes a reading.
 //!
-//! - Spanner's (OSDI 2012, section 4.1.1 and appendix A): voters give a vote for a while
-//!   ([`LeaseVote`]), and whoever has a quorum of votes holds the lease ([`LeaseInterval`]).
+//! - Spanner's (OSDI 2012, section 4.1.1 and appendix A): voters grant timed votes ([`LeaseVote`]),
+//!   and a leader with a quorum of votes holds the lease ([`LeaseInterval`]).
 //! - LeaseGuard's (arXiv 2512.15659, for Raft): the log is the lease ([`LogLease`]); each entry carries
 //!   the interval at which it was written.
 //!
@@ -15,9 +16,9 @@
 //!             ───────────────────────────────────────────────────────────── true time ────────▶
 //! ```
 //!
-//! The leader counts from before it asked and stops early, the voter counts from after it was asked and
-//! stops late; so what one gives is over for the leader before it is over for the voter, whatever the
-//! message took.
+//! The leader counts from before it sent the request and stops early, the voter counts from after it
+//! received the request and stops late; so a vote ends for the leader before it ends for the voter,
+//! whatever the message delay.
 
 mod interval;
 mod log;

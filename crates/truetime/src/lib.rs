@@ -1,19 +1,19 @@
-//! TrueTime for everybody: an interval that contains true time, from real clocks, or an error.
+//! TrueTime for commodity machines: an interval that contains true time, from real clocks, or an
+//! error.
 //!
 //! # The problem
 //!
-//! A clock shows one number, and is wrong by an amount that it does not tell. Two timestamps from two
-//! machines can be compared only by whoever knows how wrong each of them is. Spanner (OSDI 2012) made that
-//! amount part of the answer: its clock shows an interval that contains true time. With it a database can wait
-//! out its own uncertainty, a leader can hold a lease that no other one holds at the same instant, and an event can be
-//! *certainly* before another one. The catch is the word *contains*: an interval that is almost always right
-//! is worse than none, because what is built on it breaks in silence.
+//! An ordinary clock returns one number with an unknown error. Timestamps of two machines can be compared only if the
+//! error of each is known. Spanner (OSDI 2012) made the error part of the reading: its clock returns an interval that
+//! contains true time. With it a database can wait out the uncertainty, a leader can hold a lease that no other
+//! leader holds at the same instant, and an event can be *certainly* before another one. The interval must always
+//! contain true time: one that almost always does is worse than none, because systems built on it fail silently.
 //!
 //! # The model
 //!
-//! Every machine has an oscillator that runs within a stated bound of true time (200 ppm unless told
-//! otherwise). Now and then a source says where true time is, give or take; in between, the interval moves on with the
-//! oscillator and grows by its drift:
+//! Every machine has an oscillator that runs within a stated bound of true time (200 ppm unless told otherwise). From
+//! time to time a source provides an interval for true time; in between, the interval is extrapolated by the
+//! oscillator and grows with its drift:
 //!
 //! ```text
 //!   ε
@@ -32,11 +32,11 @@
 //! # The parts
 //!
 //! ```text
-//!  source::*   kernel, chrony, ClockBound, PTP, peers     what can be asked
+//!  source::*   kernel, chrony, ClockBound, PTP, peers     time sources
 //!      │ Sample
-//!  Combined    marzullo: what enough agree on, liars named
+//!  Combined    marzullo: agreement of a majority, with falsetickers identified
 //!      │ Sample
-//!  Disciplined grows, judges age, detects steps, freezes, sleep; one writer, many readers, no lock
+//!  Disciplined grows, checks age, detects steps, freezes, suspends; one writer, many readers, no lock
 //!      │ Reading                                          Monotonic wraps any clock
 //!  TrueTime    read, now, after, before over &self
 //!      │ Interval
@@ -44,23 +44,24 @@
 //! ```
 //!
 //! - [`Interval`] and [`Timestamp`] are plain numbers; all arithmetic rounds outward.
-//! - [`TrueTime`] is the clock: a trait over `&self` that can be made into an object.
-//! - A [`Source`] is asked for [`Sample`]s; [`Disciplined`] makes a clock of them.
-//! - [`marzullo`](marzullo()) and [`Combined`] outvote sources that lie.
-//! - [`CommitWait`] waits out the uncertainty; [`lease`] and [`CausalFloor`] build on intervals, and
-//!   know nothing of any consensus protocol: they take and give plain numbers. [`NamedFloor`] names the two nodes.
-//! - `sim` (a feature) is a world with true time, and machines whose clocks go wrong in every way.
+//! - [`TrueTime`] is the clock: an object-safe trait over `&self`.
+//! - A [`Source`] provides [`Sample`]s; [`Disciplined`] makes a clock from them.
+//! - [`marzullo`](marzullo()) and [`Combined`] outvote wrong sources.
+//! - [`CommitWait`] waits out the uncertainty; [`lease`] and [`CausalFloor`] build on intervals and are
+//!   independent of any consensus protocol: they take and return plain numbers. [`NamedFloor`] also identifies the
+//!   two nodes.
+//! - `sim` (a feature) simulates true time, and machines with all kinds of clock faults.
 //!
 //! # Guarantees
 //!
 //! - An interval contains true time at some instant between the call and the return, if the oscillator keeps
-//!   its bound and the source's sample was right. Nothing is rounded inward, anywhere; a sample's round trip,
-//!   the steps a clock counts in, and the second order of the drift are all counted.
-//! - No interval without a bound: not synchronised, too old, too wide, disrupted are errors. What is noticed of
-//!   steps, freezes, sleep and contradictions makes a clock unknown until samples agree again; see
-//!   [`Disciplined`] for what is noticed when.
-//! - Reading takes no lock and waits for nobody.
-//! - A bound says what kind of promise it is: [`BoundKind`].
+//!   its bound and the source's sample was right. All rounding is outward; the round trip of a sample, the
+//!   granularity of the clocks, and the second-order term of the drift are included.
+//! - Without a valid bound there is an error instead of an interval: not synchronised, too old, too wide, or
+//!   disrupted. A detected step, freeze, suspend or contradiction makes a clock unsynchronised until samples
+//!   agree again; see [`Disciplined`] for what is detected when.
+//! - Reading takes no lock and never blocks.
+//! - Each bound has a kind, hard or statistical: [`BoundKind`].
 //!
 //! # The loop
 //!
@@ -72,12 +73,12 @@
 //! use synod_truetime::{CommitWait, Config, Disciplined, SystemClocks, TrueTime};
 //!
 //! let clocks = SystemClocks::new();
-//! let source = FixedEpsilon::new(clocks, Duration::from_millis(1)); // for development: it believes the wall clock
+//! let source = FixedEpsilon::new(clocks, Duration::from_millis(1)); // for development: trusts the wall clock
 //! let clock = Arc::new(Disciplined::new(source, clocks, Config::default()));
 //! clock.poll()?;
 //! let _poller = clock.spawn(Duration::from_secs(1))?;
 //!
-//! // A transaction: its timestamp now, its result when that has certainly passed.
+//! // A transaction: choose its timestamp now, release its result when that has certainly passed.
 //! let mut wait = CommitWait::start(&clock.now()?);
 //! // ... replicate it meanwhile ...
 //! wait.wait(&*clock)?;
@@ -86,40 +87,41 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A machine that is stopped with all its clocks
+//! # Virtual machines that are paused
 //!
-//! A hypervisor that pauses or moves a machine stops all of its clocks at once, and no clock shows it. Until the next
-//! sample, which contradicts the last one, the interval is wrong by the pause, less its own width. So the window is the
-//! time between two polls: one second at `spawn(Duration::from_secs(1))`, 16 at 16; a pause that is shorter than half
-//! the interval's width leaves it right. Where the hypervisor tells (`vmclock`), the first reader behind the pause
-//! knows, and the window is nothing.
+//! A hypervisor that pauses or migrates a machine stops all of its clocks at once, which no clock can show. Until the
+//! next sample, which contradicts the last one, the interval is wrong by the pause, less its own width. The window is
+//! thus the time between two polls: one second with `spawn(Duration::from_secs(1))`. A pause shorter than half the
+//! interval's width leaves the interval right. Where the hypervisor reports pauses (`vmclock`), the first read after
+//! the pause detects it, and there is no window.
 //!
-//! # What is left out
+//! # Out of scope
 //!
-//! - Setting any clock. This crate reads; `chronyd` and its like discipline.
-//! - Leap seconds: a clock is on the [`Scale`] that its [`Config`] names, and samples of another are refused. On plain
-//!   UTC the second before a leap comes twice: smear, or use TAI.
+//! - Setting any clock. This crate only reads clocks; daemons such as `chronyd` discipline them.
+//! - Leap seconds: a clock is on the [`Scale`] that its [`Config`] names, and samples of another are rejected. On
+//!   plain UTC the second before a leap occurs twice: use smeared UTC, or TAI.
 //! - Version 3 of ClockBound's layout.
-//! - `vmclock` and [`source::phc`] were tested against pages, clocks and answers made by the documents, never
-//!   on hardware.
+//! - `vmclock` and [`source::phc`] were tested against data built from their specifications, never on
+//!   hardware.
 //!
 //! # Features
 //!
 //! - `std` (on by default): `SystemClocks`, sources that need an operating system, waiting and polling in a
 //!   thread. Without it the crate is `no_std` and allocates nothing.
-//! - `kernel`: `source::Kernel`, which asks Linux by a system call that only `libc` has.
+//! - `kernel`: `source::Kernel`, which makes a Linux system call through `libc`.
 //! - `tokio`: `CommitWait::wait_tokio`, `Disciplined::wait_synchronised_tokio`.
-//! - `tracing`: why polls fail, in the log.
-//! - `sim`: `sim`, for the tests of what is built on this crate.
-//! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.
+//! - `tracing`: logs why polls fail.
+//! - `sim`: the module `sim`, for tests of code that uses this crate.
+//! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and vote promises.
 //!
-//! Of other targets `wasm32-unknown-unknown` is expected to work without `std`: the arithmetic, the vote, leases, and
-//! [`Disciplined`] with [`Clocks`] and a [`Source`] of the caller's; it has no `SystemClocks`.
+//! The target `wasm32-unknown-unknown` is expected to work without `std`: the arithmetic, voting, leases, and
+//! [`Disciplined`] with the caller's own [`Clocks`] and [`Source`]; it has no `SystemClocks`.
 //!
 //! [`Disciplined`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
 //! arithmetic, [`marzullo`](marzullo()), [`CommitWait`] and [`lease`] do not.
 
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;

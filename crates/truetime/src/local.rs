@@ -3,8 +3,8 @@ use core::time::Duration;
 
 use crate::Timestamp;
 
-/// A reading of a machine's own oscillator: nanoseconds since some start, the same one for the whole
-/// life of the process. Between two machines it means nothing.
+/// A reading of a machine's own oscillator: nanoseconds since an arbitrary start that is fixed for
+/// the lifetime of the process. Not comparable between machines.
 ///
 /// ```
 /// use synod_truetime::Local;
@@ -50,8 +50,8 @@ impl fmt::Display for Local {
     }
 }
 
-/// The clocks of one machine. None of them is trusted alone: an interval is extrapolated by
-/// [`local`](Self::local), and the others tell when that one has been cheated.
+/// The clocks of one machine. None of them is trusted alone: intervals are extrapolated by
+/// [`local`](Self::local), and the others are used to detect when it was disrupted.
 ///
 /// | | counts while the machine sleeps | is slewed | is stepped | Linux |
 /// |---|---|---|---|---|
@@ -60,39 +60,40 @@ impl fmt::Display for Local {
 /// | `boottime` | yes | as `monotonic` | no | `CLOCK_BOOTTIME` |
 /// | `realtime` | yes | as `monotonic` | yes | `CLOCK_REALTIME` |
 ///
-/// `local` is not slewed because a drift bound speaks of an oscillator: a daemon that corrects an
-/// offset may slew the others by a thousand times as much. `boottime - monotonic` is constant but
-/// for sleep, `realtime - monotonic` is constant but for steps and sleep, both to the nanosecond.
+/// `local` is not slewed because the drift bound is that of the oscillator: a daemon that corrects
+/// an offset may slew the other clocks by a thousand times as much. `boottime - monotonic` is
+/// constant except for suspends, `realtime - monotonic` except for steps and suspends, both to the
+/// nanosecond.
 ///
 /// The methods read; none of them may block.
 pub trait Clocks: Send + Sync {
     /// The oscillator whose drift is bounded.
     fn local(&self) -> Local;
 
-    /// Nanoseconds since some start, slewed by whoever disciplines the clock.
+    /// Nanoseconds since some start, slewed by the daemon that disciplines the clock.
     fn monotonic(&self) -> u64;
 
-    /// As [`monotonic`](Self::monotonic), and it counts the time that the machine sleeps.
+    /// As [`monotonic`](Self::monotonic), but also counts while the machine is suspended.
     fn boottime(&self) -> u64;
 
-    /// What the machine takes for the time; it may be set.
+    /// The wall clock, which may be set.
     fn realtime(&self) -> Timestamp;
 
-    /// How many nanoseconds may lie between two different readings of `local`: a reading is at most
-    /// so much behind. 1 for a clock that counts nanoseconds.
+    /// The granularity of `local` in nanoseconds: a reading is behind by at most so much. 1 for a
+    /// clock that counts nanoseconds.
     #[inline]
     fn granularity(&self) -> u32 {
         1
     }
 
-    /// Changes whenever the machine was stopped or moved with all its clocks, which none of them shows. Only the
-    /// hypervisor knows; 0 for ever where nobody tells.
+    /// Changes whenever the machine was paused or migrated with all its clocks, which only the hypervisor can
+    /// report. Always 0 where it does not.
     #[inline]
     fn disruption_marker(&self) -> u64 {
         0
     }
 
-    /// Whether the machine may sleep. If not, no time is spent on looking whether it did.
+    /// Whether the machine may be suspended. If not, reads skip that check.
     #[inline]
     fn may_sleep(&self) -> bool {
         true

@@ -2,18 +2,18 @@ use core::fmt;
 
 use crate::{Interval, Timestamp};
 
-/// Where true time is, when at most `faulty_max` of the intervals are wrong: Marzullo's algorithm
-/// (1984), as the fault-tolerant intersection that is sound.
+/// The interval of true time when at most `faulty_max` of the given intervals are wrong: Marzullo's
+/// algorithm (1984), in the form of the sound fault-tolerant intersection.
 ///
 /// True time lies in every interval that is right, so at a point that all but `faulty_max` of them
 /// cover. The answer reaches from the first such point to the last; a single point counts. It does
-/// not depend on the order, and wider intervals never make it narrower. The intervals must speak of
-/// one instant.
+/// not depend on the order, and wider intervals never make it narrower. All intervals must be for
+/// the same instant.
 ///
-/// It takes two passes over all pairs and no memory to speak of: 16 intervals are 1024 comparisons.
+/// It takes two passes over all pairs and constant memory: 16 intervals need 1024 comparisons.
 ///
 /// # Errors
-/// [`NoAgreement`]: it never guesses.
+/// [`NoAgreement`], if too few intervals agree.
 ///
 /// ```
 /// use synod_truetime::{Interval, Timestamp, marzullo};
@@ -31,7 +31,7 @@ pub fn marzullo(intervals: &[Interval], faulty_max: usize) -> Result<Agreement, 
     if count > SOURCES_MAX {
         return Err(NoAgreement::TooMany);
     }
-    // With more liars than that, they could agree among themselves.
+    // With more faulty ones, these could agree among themselves.
     if count == 0 || faulty_max >= count.div_ceil(2) {
         return Err(NoAgreement::TooFew { count, faulty_max });
     }
@@ -77,7 +77,7 @@ pub fn marzullo(intervals: &[Interval], faulty_max: usize) -> Result<Agreement, 
     })
 }
 
-/// What enough intervals agree on.
+/// The agreement of enough intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Agreement {
@@ -90,7 +90,7 @@ pub struct Agreement {
     pub falsetickers: Tickers,
 }
 
-/// A set of sources, by their place in the list.
+/// A set of sources, by their position in the list.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Tickers(u64);
 
@@ -98,19 +98,19 @@ impl Tickers {
     /// No source.
     pub const NONE: Self = Self(0);
 
-    /// How many they are.
+    /// The number of sources in the set.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
 
-    /// Whether this one is there.
+    /// Whether the set contains this source.
     #[must_use]
     pub const fn contains(&self, number: usize) -> bool {
         number < SOURCES_MAX && self.0 >> number & 1 == 1
@@ -143,14 +143,14 @@ impl fmt::Debug for Tickers {
     }
 }
 
-/// Why there is no interval that enough agree on.
+/// Why there is no agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoAgreement {
     /// Too few intervals to outvote so many wrong ones: it takes more than twice as many.
     #[error("{count} sources cannot outvote {faulty_max} wrong ones")]
     TooFew {
-        /// The intervals there are.
+        /// The number of intervals.
         count: usize,
         /// How many of them may be wrong.
         faulty_max: usize,
@@ -158,7 +158,7 @@ pub enum NoAgreement {
     /// No point is covered by enough of them.
     #[error("{agreeing} of {count} sources agree, {needed} must")]
     Contradiction {
-        /// The intervals there are.
+        /// The number of intervals.
         count: usize,
         /// The most that have a point in common.
         agreeing: usize,

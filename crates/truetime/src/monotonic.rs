@@ -5,12 +5,12 @@ use crate::{Disruption, Reading, TimeError, TrueTime};
 
 /// A clock whose `earliest` never decreases.
 ///
-/// Of two readings, one of which ended before the other began, the later one has the same or a
-/// greater `earliest`, in all threads. That is sound, since true time does not go back: what was
-/// certainly past stays so. It makes intervals narrower, and never wider.
+/// If one reading ended before another began, in any thread, the later one has the same or a
+/// greater `earliest`. This is sound, since true time does not go back. It makes intervals
+/// narrower, never wider.
 ///
-/// If `earliest` would pass `latest`, the inner clock contradicts itself, and there is an error: until
-/// time has come to where the clock once said it was.
+/// If `earliest` would exceed `latest`, the inner clock contradicts itself, and reading fails until
+/// time has reached the earlier claim.
 ///
 /// ```
 /// use core::time::Duration;
@@ -21,7 +21,7 @@ use crate::{Disruption, Reading, TimeError, TrueTime};
 /// let inner = Offset::new(&world, 900_000, Duration::from_millis(1));
 /// let clock = Monotonic::new(&inner);
 /// let before = clock.now()?;
-/// inner.set_offset(-900_000); // as honest, and to the other side
+/// inner.set_offset(-900_000); // still within its bound, on the other side
 /// assert!(inner.now()?.earliest() < before.earliest());
 /// assert_eq!(clock.now()?.earliest(), before.earliest());
 /// # Ok::<(), synod_truetime::TimeError>(())
@@ -33,7 +33,7 @@ pub struct Monotonic<T> {
 }
 
 impl<T: TrueTime> Monotonic<T> {
-    /// Begins with what the inner clock says.
+    /// Wraps a clock.
     #[must_use]
     pub fn new(inner: T) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl<T: TrueTime> Monotonic<T> {
 
 impl<T: TrueTime> TrueTime for Monotonic<T> {
     fn read(&self) -> Result<Reading, TimeError> {
-        // What had been said before this reading began. What others say while this thread is stopped in
-        // the middle of it is of a later instant, and contradicts nothing.
+        // The greatest value from before this reading began. Values added by other threads during it
+        // belong to later instants, and contradict nothing.
         let earliest = self.earliest.greatest();
         let reading = self.inner.read()?;
         let Some(interval) = reading.interval.not_before(earliest) else {

@@ -2,22 +2,22 @@ use core::time::Duration;
 
 use crate::{Interval, Timestamp};
 
-/// The greatest `earliest` that a message's sender knows of, and which node read it off its clock.
+/// The greatest `earliest` that a message's sender has seen, and the node whose clock it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Floor {
-    /// This instant has certainly passed, says a clock.
+    /// An instant that has certainly passed according to a clock.
     pub earliest: Timestamp,
-    /// The node whose clock says so, by a number of the caller's; it need not be the sender.
+    /// The node whose clock it is, as a number chosen by the caller; not necessarily the sender.
     pub said_by: u64,
 }
 
-/// A [`CausalFloor`](crate::CausalFloor) that remembers who said it, so that a contradiction names both nodes.
+/// A [`CausalFloor`](crate::CausalFloor) that records the node of the floor, so that a contradiction names
+/// both nodes.
 ///
-/// The theorems are those of `CausalFloor`. An alarm still does not prove which of the two clocks is wrong; but one
-/// node that stands in alarms with several others is a good guess, and that it can be told is the use of the name.
-/// It is a plain value: whoever shares it between threads brings a lock, because a timestamp with a name is no word
-/// that a processor swaps.
+/// The theorems are those of `CausalFloor`. An alarm still does not prove which of the two clocks is wrong, but a
+/// node that occurs in alarms with several others is the likely culprit. It is a plain value: sharing it between
+/// threads needs a lock, because a timestamp with a node does not fit in one atomic word.
 ///
 /// ```
 /// use synod_truetime::{Interval, NamedFloor, Timestamp};
@@ -28,13 +28,13 @@ pub struct Floor {
 /// let (mut a, mut b, mut c) = (NamedFloor::new(1), NamedFloor::new(2), NamedFloor::new(3));
 /// let from_a = a.outgoing(&at(100, 108));
 /// b.incoming(from_a, &at(95, 103)).unwrap();
-/// // `b` carries on what `a` has said, because its own clock says less.
+/// // `b` passes on `a`'s floor, because its own clock's is lower.
 /// let from_b = b.outgoing(&at(96, 104));
 /// let found = c.incoming(from_b, &at(90, 98)).unwrap_err();
 /// assert_eq!((found.said_by, found.contradicted_by, found.by.as_nanos()), (1, 3, 2));
 /// ```
 ///
-/// Invariant: the floor never falls.
+/// Invariant: the floor never decreases.
 #[derive(Clone, Debug)]
 pub struct NamedFloor {
     node: u64,
@@ -42,7 +42,7 @@ pub struct NamedFloor {
 }
 
 impl NamedFloor {
-    /// A floor below everything, at this node.
+    /// The initial floor of this node, below every timestamp.
     #[must_use]
     pub const fn new(node: u64) -> Self {
         let floor = Floor {
@@ -52,7 +52,7 @@ impl NamedFloor {
         Self { node, floor }
     }
 
-    /// What a message carries that is sent now, by a reading taken for it.
+    /// The floor to send with a message, given a reading taken for it.
     pub fn outgoing(&mut self, now: &Interval) -> Floor {
         self.raise(Floor {
             earliest: now.earliest(),
@@ -61,19 +61,19 @@ impl NamedFloor {
         self.floor
     }
 
-    /// What came with a message that was received before the reading was taken. The reading that is checked here
-    /// must be the one that timestamps are then chosen by.
+    /// Checks the floor of a message that was received before the reading was taken. Timestamps must then be
+    /// chosen by the same reading.
     ///
     /// # Errors
-    /// [`Contradiction`]: do not act on the message. What it carried is forgotten, so that one wrong clock does
-    /// not stop everybody who hears of it.
+    /// [`Contradiction`]: do not act on the message. Its floor is discarded, so that one wrong clock does not
+    /// stop every node that receives it.
     pub fn incoming(&mut self, carried: Floor, now: &Interval) -> Result<(), Contradiction> {
         self.check(carried, now)?;
         self.raise(carried);
         Ok(())
     }
 
-    /// Whether a reading of this node, taken after the last message was, contradicts what it has heard.
+    /// Checks a reading of this node, taken after the last message, against the floor.
     ///
     /// # Errors
     /// [`Contradiction`]: do not use the reading.
@@ -81,7 +81,7 @@ impl NamedFloor {
         self.check(self.floor, now)
     }
 
-    /// The greatest `earliest` known, and whose.
+    /// The greatest `earliest` seen, and its node.
     #[must_use]
     pub const fn floor(&self) -> Floor {
         self.floor
@@ -110,11 +110,11 @@ impl NamedFloor {
 #[error("node {said_by} says to be past what is {by:?} in the future at node {contradicted_by}")]
 #[non_exhaustive]
 pub struct Contradiction {
-    /// Its `earliest` is the floor.
+    /// The node whose `earliest` is the floor.
     pub said_by: u64,
-    /// Its `latest` lies below.
+    /// The node whose `latest` is below it.
     pub contradicted_by: u64,
-    /// From that `latest` to the floor.
+    /// The time from that `latest` to the floor.
     pub by: Duration,
 }
 

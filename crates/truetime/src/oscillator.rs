@@ -1,9 +1,9 @@
-//! How fast the oscillator really runs, by pairs of samples.
+//! The measured rate of the oscillator, from pairs of samples.
 
 use crate::{Drift, Interval, Local};
 
-/// Between which limits the mean rate of true time against the oscillator lies, in parts per thousand million from 1:
-/// 1,000 says that a second of the oscillator lasts 1.000001 seconds.
+/// The limits of the mean rate of true time relative to the oscillator, as a deviation from 1 in parts per billion:
+/// at 1,000 a second of the oscillator lasts 1.000001 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Not below this.
@@ -12,16 +12,18 @@ pub struct Rates {
     pub most_ppb: i64,
 }
 
-/// The oscillator runs faster or slower than its drift bound allows: no sample can make an interval by it.
+/// The oscillator runs faster or slower than its drift bound allows, so intervals cannot be extrapolated
+/// by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "samples put the oscillator at {} to {} ppb from true time, and it is claimed to keep within {claimed_ppb}",
     measured.least_ppb, measured.most_ppb
 )]
 pub struct OutOfBound {
-    /// What pairs of samples allow.
+    /// The rates that pairs of samples allow.
     pub measured: Rates,
-    /// What was claimed: [`Config::drift`](crate::Config::drift), or more if the source admitted more.
+    /// The claimed bound: [`Config::drift`](crate::Config::drift), or more if the source reported
+    /// more.
     pub claimed_ppb: u32,
 }
 
@@ -33,7 +35,8 @@ pub(crate) struct Fix {
     pub(crate) drift: Drift,
 }
 
-/// A few of the samples since the oscillator was last disturbed, far apart, and what their pairs say.
+/// A few samples since the oscillator was last disturbed, far apart, and the rates that their pairs
+/// allow.
 ///
 /// ```text
 ///  true time      [lo_i   hi_i]                     [lo_j   hi_j]
@@ -41,8 +44,9 @@ pub(crate) struct Fix {
 ///                                                                    [lo_j - hi_i, hi_j - lo_i] / d
 /// ```
 ///
-/// The longer the pair, the finer it measures, whatever the width of the samples. Each pair alone holds without any
-/// assumption but that its samples are right. All of them together hold if the rate wanders by no more than is stated.
+/// The longer the span of a pair, the more precise its measurement, whatever the width of the samples. Each pair by
+/// itself only assumes that its samples are right. Combining pairs also assumes that the rate wanders by no more than
+/// configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pairs {
     fixes: [Fix; KEPT_MAX],
@@ -50,16 +54,16 @@ pub(crate) struct Pairs {
     spacing_nanos: u64,
 }
 
-/// What the pairs say of the claim.
+/// What the pairs of samples say about the claimed bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// There is no pair that is long enough, or none says more than the claim.
+    /// No pair is long enough, or none is more precise than the claim.
     Open,
-    /// The rate lies inside of this, wander included.
+    /// The rate is within these limits, wander included.
     Measured(Rates),
-    /// All pairs agree with each other, and some with no rate that is claimed.
+    /// All pairs agree with each other, and some contradict the claim.
     OutOfBound(OutOfBound),
-    /// Some pair agrees with no rate that is claimed, and they do not agree with each other: a sample is wrong.
+    /// Some pair contradicts the claim, and the pairs contradict each other: a sample is wrong.
     Contradiction,
 }
 
@@ -74,8 +78,8 @@ impl Pairs {
         spacing_nanos: SPACING_LEAST_NANOS,
     };
 
-    /// Takes one more sample, which is the latest, and gives what all pairs say. `slack_nanos` is what a span between
-    /// two readings of the oscillator may hide.
+    /// Adds the latest sample, and evaluates all pairs. `slack_nanos` is the uncertainty of a span between two
+    /// readings of the oscillator.
     pub(crate) fn note(&mut self, fix: Fix, wander_ppb: u32, slack_nanos: u64) -> Verdict {
         let verdict = self.judge(&fix, wander_ppb, slack_nanos);
         let is_apart = self
@@ -87,7 +91,7 @@ impl Pairs {
         verdict
     }
 
-    /// What the kept ones say, wander included.
+    /// The rates from the kept samples, wander included.
     pub(crate) fn rates(&self, wander_ppb: u32, slack_nanos: u64) -> Option<Rates> {
         let (latest, before) = self.fixes[..self.count].split_last()?;
         let mut earlier = Self { ..*self };
@@ -107,7 +111,7 @@ impl Pairs {
     fn keep(&mut self, fix: Fix) {
         if self.count == KEPT_MAX {
             if self.spacing_nanos < SPACING_MOST_NANOS {
-                // Every second one stays, so that the first ones reach back as far as before.
+                // Every second one is kept, so that the oldest stay.
                 for place in 0..KEPT_MAX / 2 {
                     self.fixes[place] = self.fixes[2 * place];
                 }
@@ -147,7 +151,7 @@ impl Pairs {
             most_ppb: most.saturating_add(wander),
         };
         let is_consistent = measured.least_ppb <= measured.most_ppb;
-        // One pair alone may be a source that has jumped, as likely as an oscillator that runs off.
+        // A single contradicting pair may as well come from a source that jumped.
         match (is_broken, is_consistent) {
             (true, true) if pairs > 1 => Verdict::OutOfBound(OutOfBound {
                 measured,
@@ -202,7 +206,7 @@ impl Rates {
     }
 }
 
-/// What one pair says, rounded outward; `None` if it is too short.
+/// The rates from one pair, rounded outward; `None` if it is too short.
 fn rates(from: &Fix, to: &Fix, slack_nanos: u64) -> Option<Rates> {
     let counted = to.at.nanos_since(from.at);
     if counted < SPACING_LEAST_NANOS {
@@ -234,7 +238,7 @@ const SPACING_MOST_NANOS: u64 = 64 * SPACING_LEAST_NANOS;
 const FIX_WORDS: usize = 4;
 pub(crate) const PAIR_WORDS: usize = 2 + KEPT_MAX * FIX_WORDS;
 const GIGA: i128 = 1_000_000_000;
-/// More than any rate that is a rate.
+/// Above any plausible rate.
 const PPB_MAX: i128 = i32::MAX as i128;
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ where
     S: Source + 'static,
     C: Clocks + 'static,
 {
-    /// Polls in a thread of its own, at once and then after every `pause`; after an eighth of it, and no less than a
-    /// millisecond, while the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
+    /// Polls in a new thread, at once and then after every `pause`; while the source does not answer or the clock is
+    /// settling, after an eighth of it, but at least a millisecond. The thread ends when the [`Poller`] is dropped.
     ///
-    /// What went wrong is in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each
-    /// reason, and in five lines a minute at most. A panic of the source ends the thread, and the status says so
+    /// Errors are in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each reason,
+    /// and at most five lines a minute. A panic of the source ends the thread, which the status shows
     /// ([`PollError::Panicked`]).
     ///
     /// # Errors
@@ -30,7 +30,7 @@ where
     /// use synod_truetime::source::{Sample, Source, SourceError};
     /// use synod_truetime::{Clocks, Config, Disciplined, Interval, SystemClocks};
     ///
-    /// struct Trusting; // the wall clock, taken to be right to a millisecond
+    /// struct Trusting; // the wall clock, assumed to be right to a millisecond
     ///
     /// impl Source for Trusting {
     ///     fn sample(&self) -> Result<Sample, SourceError> {
@@ -57,7 +57,8 @@ where
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let run = move || loop {
-            // What readers see is whole whenever a poll ends, and what the source makes of its panic is its own.
+            // Readers see a consistent state whenever a poll ends; the source is responsible for its own state
+            // after a panic.
             let polled = catch_unwind(AssertUnwindSafe(|| clock.poll()));
             let polled = polled.unwrap_or_else(|panic| {
                 clock.note_panic();
@@ -79,22 +80,23 @@ where
     }
 }
 
-/// Why a clock is not polled.
+/// Why the polling thread cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// A source is asked by a system call or a round trip: more than a thousand of these a second help nobody.
+    /// The pause is too short: each poll takes a system call or a round trip, and more than a thousand a
+    /// second are of no use.
     #[error("a pause of {pause:?} between polls is less than {PAUSE_LEAST:?}")]
     TooOften {
-        /// As it was asked for.
+        /// The requested pause.
         pause: Duration,
     },
-    /// There is no thread for it.
+    /// The thread cannot be created.
     #[error("no thread to poll in: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// A thread that polls a clock, until this is dropped; dropping waits for a poll under way.
+/// A thread that polls a clock until this is dropped; dropping waits for a poll in progress.
 pub struct Poller {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
@@ -128,7 +130,7 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// Waits for so long; whether it was asked for meanwhile.
+    /// Waits for `pause`; returns whether a stop was requested meanwhile.
     fn within(&self, pause: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self

@@ -1,10 +1,10 @@
 use crate::Timestamp;
 use crate::word::Word;
 
-/// The greatest timestamp that any thread has brought.
+/// The greatest timestamp that any thread has added.
 #[derive(Debug)]
 pub(crate) struct MaxRegister<W> {
-    /// Timestamps in unsigned order; 0 is the first instant there is.
+    /// A timestamp mapped to unsigned order; 0 is [`Timestamp::MIN`].
     greatest: W,
 }
 
@@ -18,11 +18,11 @@ impl<W: Word> MaxRegister<W> {
         from_word(self.greatest.acquire())
     }
 
-    /// Brings a timestamp, and gives the greatest now.
+    /// Adds a timestamp, and returns the greatest.
     #[inline]
     pub(crate) fn raise(&self, timestamp: Timestamp) -> Timestamp {
         let word = to_word(timestamp);
-        // Threads that bring nothing new only read, and do not take the word from each other.
+        // Threads that add nothing new only read, and do not contend for the cache line.
         let greatest = self.greatest.acquire();
         if word <= greatest {
             return from_word(greatest);
@@ -31,7 +31,7 @@ impl<W: Word> MaxRegister<W> {
     }
 }
 
-/// Keeps the order.
+/// An order-preserving mapping.
 const fn to_word(timestamp: Timestamp) -> u64 {
     timestamp.as_nanos().cast_unsigned() ^ SIGN
 }

@@ -1,19 +1,19 @@
 use core::fmt;
 
-/// Which time a source tells. On different scales the same number is another instant, so no two are ever mixed.
+/// The time scale of a source. The same number is a different instant on another scale, so scales are never
+/// mixed.
 ///
-/// NTP does not say whether a server smears leap seconds (Google's and Amazon's do, over a day, by up to half a second;
-/// chrony does with `smoothtime`), so a source cannot find out: its user names the scale, by
-/// [`OnScale`](crate::source::OnScale). A clock takes samples of the scale that its [`Config`](crate::Config) names,
-/// and no others.
+/// NTP does not indicate whether a server smears leap seconds (Google's and Amazon's do, over a day, by up to half a
+/// second; chrony does with `smoothtime`), so a source cannot detect it: the user specifies the scale with
+/// [`OnScale`](crate::source::OnScale). A clock accepts only samples of the scale in its [`Config`](crate::Config).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scale {
-    /// UTC as it is: a leap second comes as a step of one second, or as a second that is shown twice.
+    /// Plain UTC: a leap second is a step of one second, or a repeated second.
     #[default]
     Utc,
-    /// UTC with leap seconds spread over the hours around them. There is more than one way to do it: all nodes need
-    /// servers that do it alike.
+    /// UTC with leap seconds spread over the hours around them. There are several methods: all nodes need servers
+    /// with the same one.
     SmearedUtc,
     /// International atomic time, without leap seconds: 37 s ahead of UTC since 2017.
     Tai,
@@ -49,12 +49,12 @@ impl fmt::Display for Scale {
     }
 }
 
-/// A sample or a reading tells another time than its user goes by.
+/// A sample or a reading is on another scale than expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is {found}, and not {expected}")]
 pub struct WrongScale {
-    /// That of the sample.
+    /// The scale of the sample.
     pub found: Scale,
-    /// That of the clock.
+    /// The scale of the clock.
     pub expected: Scale,
 }

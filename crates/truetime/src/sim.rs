@@ -1,13 +1,13 @@
-//! Clocks that go wrong in every way, in a world that knows the true time.
+//! Simulated clocks with all kinds of faults, in a world with a known true time.
 //!
-//! For the tests of what is built on this crate, as it is for its own: hence public, and behind a
-//! feature. All of it is deterministic: equal seeds and equal calls give equal readings.
+//! For the tests of this crate and of code that uses it, hence public behind a feature. Everything
+//! is deterministic: equal seeds and equal calls give equal readings.
 //!
-//! - [`World`] has the true time, which moves when it is told to.
-//! - [`Machine`] has the [`Clocks`](crate::Clocks) of one node: an oscillator whose frequency walks at
-//!   random within its bound, and what [`Fault`]s do to it.
-//! - [`Reference`] is a [`Source`](crate::Source) that knows the true time up to a bound, takes a while to
-//!   answer, and may [`lie`](Reference::lie).
+//! - [`World`] holds the true time, which advances by explicit calls.
+//! - [`Machine`] has the [`Clocks`](crate::Clocks) of one node: an oscillator whose frequency is a
+//!   random walk within its bound, and the effects of [`Fault`]s.
+//! - [`Reference`] is a [`Source`](crate::Source) that returns the true time within a bound, after a
+//!   simulated delay, and may [`lie`](Reference::lie).
 //! - [`Offset`] is a [`TrueTime`](crate::TrueTime) clock that is off by a given amount and claims a given
 //!   bound, rightly or wrongly.
 //!

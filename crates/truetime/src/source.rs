@@ -1,21 +1,21 @@
-//! Where intervals come from.
+//! Time sources.
 //!
-//! A [`Source`] is asked for a [`Sample`] now and then; between samples a
-//! [`Disciplined`](crate::Disciplined) clock lets the interval grow. A source does not judge how old
-//! a sample may become, it only says how long the sample may be used at most.
+//! A [`Source`] is polled for a [`Sample`] from time to time; between samples a
+//! [`Disciplined`](crate::Disciplined) clock widens the interval. The clock limits the age of
+//! samples; a source may only state a shorter validity.
 //!
-//! | source | asks | the wall clock is wrong by at most | needs |
+//! | source | queries | bound on the error of the wall clock | needs |
 //! |---|---|---|---|
-//! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
+//! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, the remaining slew | `kernel`, Linux |
 //! | [`Chrony`], [`ChronySocket`] | `chronyd` | half the root delay, dispersion, correction | `std` |
 //! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
-//! | [`Phc`] | a PTP hardware clock | tells its own time: what the caller states | Linux, or a [`HardwareClock`] |
-//! | [`FixedEpsilon`] | nobody | what it was told | |
-//! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
+//! | [`Phc`] | a PTP hardware clock | its own: the error that the caller states | Linux, or a [`HardwareClock`] |
+//! | [`FixedEpsilon`] | nothing | the error that the caller states | |
+//! | [`peer`], [`PeerSource`] | another node, by any transport | none, it is about true time itself: the round trip | |
 //!
-//! All but hardware clocks and peers relate the wall clock to the oscillator by a [`Question`]. Each is some plain
-//! arithmetic on what was answered, and a thin caller around it, so another way to ask needs no other
-//! arithmetic.
+//! All but hardware clocks and peers relate the wall clock to the oscillator by a [`Question`]. Each consists of
+//! plain arithmetic on the answer and a thin layer that makes the query, so the arithmetic can be reused with
+//! another transport.
 //!
 //! [`ChronySocket`]: chrony::ChronySocket
 //! [`Phc`]: phc::Phc
@@ -54,11 +54,11 @@ pub use unsynchronized::Unsynchronized;
 use crate::growth::Drift;
 use crate::{BoundKind, Interval, Local, Scale, Stratum, WrongScale};
 
-/// Something that can be asked for the time. Asking may take a system call or a round trip.
+/// A source of time. Taking a sample may need a system call or a round trip.
 ///
-/// A clock looks for sleep and freezes from before the question on. A source that answers with what it was
-/// told earlier, as [`PeerSource`] does, must look itself whether the oscillator has counted ever since:
-/// [`Combined`](crate::Combined) moves all samples to the present, where nobody sees their age.
+/// A clock checks for suspends and freezes from before the query on. A source that returns an earlier
+/// answer, as [`PeerSource`] does, must itself check that the oscillator has not been disrupted since:
+/// [`Combined`](crate::Combined) extrapolates all samples to the present, which hides their age.
 ///
 /// ```
 /// use synod_truetime::source::{Sample, Source, SourceError};
@@ -77,34 +77,34 @@ use crate::{BoundKind, Interval, Local, Scale, Stratum, WrongScale};
 /// }
 /// ```
 pub trait Source: Send + Sync {
-    /// Asks.
+    /// Takes a sample.
     ///
     /// # Errors
-    /// [`SourceError`] if there is no answer, or none that can be believed. A source that is not
-    /// synchronised has no interval, however wide.
+    /// [`SourceError`] if there is no answer, or no trustworthy one. An unsynchronised source
+    /// returns an error, not a wide interval.
     fn sample(&self) -> Result<Sample, SourceError>;
 }
 
-/// An answer of a [`Source`]: where true time was, at an instant of the local clock.
+/// An answer of a [`Source`]: the interval of true time at an instant of the local clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// When, by the same [`Clocks::local`](crate::Clocks::local) that the interval is extrapolated
-    /// with: read before the source was asked.
+    /// When it was taken: a reading of the [`Clocks::local`](crate::Clocks::local) that the
+    /// interval is extrapolated with, from before the query.
     pub at: Local,
-    /// True time at `at` lies in it. What the question took must be in it already, see
+    /// Contains true time at `at`. Must include the duration of the query, see
     /// [`between`](Self::between).
     pub interval: Interval,
-    /// What the source says about the drift of the local oscillator, in parts per thousand million;
-    /// 0 if nothing. The greater of this and the clock's own drift bound counts.
+    /// The drift of the local oscillator as reported by the source, in parts per billion; 0 if
+    /// unknown. The greater of this and the clock's own drift bound is used.
     pub drift_ppb: u32,
-    /// How long after `at` the source lets the sample be used at most; [`Duration::MAX`] if it does
-    /// not say. The clock has a limit of its own, and the smaller one counts.
+    /// How long after `at` the sample is valid; [`Duration::MAX`] if the source sets no limit. The
+    /// smaller of this and the clock's own limit is used.
     pub valid_for: Duration,
     /// What kind of promise the interval is.
     pub bound: BoundKind,
-    /// How far the source is from whoever knows the time; [`Stratum::NONE`] if it does not say.
+    /// The distance of the source from a reference clock; [`Stratum::NONE`] if unknown.
     pub stratum: Stratum,
-    /// On which scale the interval is: UTC, unless the source or its user says otherwise.
+    /// The scale of the interval: UTC, unless the source or its user specifies another.
     pub scale: Scale,
 }
 
@@ -112,9 +112,9 @@ impl Sample {
     /// A sample from an interval that held true time at some instant between two readings of the
     /// local clock.
     ///
-    /// Brought back to `before`, the earliest end moves down by all of what the question took, by the
-    /// oscillator's slowest rate, and a granule for the readings; the latest end stays. So the
-    /// round trip is counted once, and not left to the growth, which would only count its drift.
+    /// To relate it to `before`, the earliest end is lowered by the whole duration of the query, at
+    /// the oscillator's slowest rate, and a granule for the readings; the latest end stays. This
+    /// includes the round trip, of which the later growth would only include the drift.
     #[must_use]
     pub fn between(before: Local, after: Local, interval: Interval, drift_ppb: u32) -> Self {
         let taken = Drift::from_ppb(drift_ppb.max(Self::DRIFT_PPB_LEAST));
@@ -131,39 +131,39 @@ impl Sample {
         }
     }
 
-    /// Of the local oscillator during a question, when the source says less: 500 ppm.
+    /// The least drift assumed for the local oscillator during a query: 500 ppm.
     pub const DRIFT_PPB_LEAST: u32 = 500_000;
 }
 
-/// Why a source gave no sample.
+/// Why a source returned no sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It answered, and does not know the time: by its own word, or by what its answer gives away.
+    /// It answered, but is not synchronised, by its own statement or judging by its answer.
     #[error("the source is not synchronised: {0}")]
     NotSynchronized(Unsynchronized),
-    /// It is not there: no daemon, no file, no such call on this system.
+    /// It is not available: no daemon, no file, or no such call on this system.
     #[error("the source is not there")]
     Unavailable,
-    /// It may not be asked by this user.
+    /// This user has no permission to query it.
     #[error("no permission to ask the source")]
     Denied,
     /// It did not answer in time.
     #[error("the source did not answer in time")]
     TimedOut,
-    /// It answered what cannot be an answer.
+    /// Its answer is invalid.
     #[error("the answer makes no sense")]
     Malformed,
-    /// It speaks another version of the protocol or the layout.
+    /// It uses another version of the protocol or the layout.
     #[error("the source speaks version {found}")]
     UnknownVersion {
-        /// What it speaks.
+        /// The version that it uses.
         found: u32,
     },
-    /// It knows that something happened to the clocks, and not yet what.
+    /// It was disrupted and has not recovered yet.
     #[error("the source was disrupted")]
     Disrupted,
-    /// It tells another time than the clock goes by.
+    /// It is on another scale than the clock.
     #[error("{0}")]
     Scale(#[from] WrongScale),
     /// Sources contradict each other.

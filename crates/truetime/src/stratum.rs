@@ -1,10 +1,10 @@
 use core::fmt;
 
-/// How many hops an interval is away from whoever knows the time by itself, as far as sources say.
+/// The number of hops between an interval and a reference clock, as reported by sources.
 ///
-/// 0 is a source that knows by itself (a hardware clock), or that does not say. Each hop adds one. So nodes that learn
-/// from each other, in a circle, while nobody outside tells them anything, count upwards until they refuse each other:
-/// without it they would hand round the same old knowledge as news for ever.
+/// 0 is a reference clock (a hardware clock), or unknown. Each hop adds one. Nodes that synchronise only with each
+/// other, in a cycle, therefore count upwards until they reject each other; otherwise they would pass on the same
+/// outdated time forever.
 ///
 /// ```
 /// use synod_truetime::Stratum;
@@ -16,14 +16,13 @@ use core::fmt;
 pub struct Stratum(u8);
 
 impl Stratum {
-    /// It knows by itself, or does not say.
+    /// A reference clock, or unknown.
     pub const NONE: Self = Self(0);
 
-    /// NTP's number for a clock that follows nobody.
+    /// NTP's number for an unsynchronised clock.
     pub const UNSYNCHRONIZED: Self = Self(16);
 
-    /// The farthest that is believed unless the caller says otherwise: below 10, which is the stratum that chrony gives
-    /// to a clock of its own (`local`) unless its configuration says otherwise.
+    /// The highest stratum accepted by default: below 10, chrony's default stratum for its local clock (`local`).
     pub const MAX_DEFAULT: Self = Self(9);
 
     /// So many hops, at most [`UNSYNCHRONIZED`](Self::UNSYNCHRONIZED).

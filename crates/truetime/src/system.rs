@@ -2,8 +2,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{Clocks, Local, Timestamp};
 
-/// The clocks of this machine, by the vDSO: about 25 ns each. Linux only, because elsewhere there is no
-/// telling whether the machine slept.
+/// The clocks of this machine, by the vDSO: about 25 ns each. Linux only, because other systems do not
+/// reveal whether the machine was suspended.
 ///
 /// ```
 /// use synod_truetime::{Clocks, SystemClocks};
@@ -18,7 +18,7 @@ pub struct SystemClocks {
 }
 
 impl SystemClocks {
-    /// Clocks of a machine that may sleep: each reading of an interval looks whether it did.
+    /// Clocks of a machine that may be suspended: each read checks for it.
     #[must_use]
     pub const fn new() -> Self {
         Self { sleepless: false }

@@ -3,12 +3,12 @@ use core::time::Duration;
 
 /// An instant of true time: whole nanoseconds since 1970-01-01T00:00:00.
 ///
-/// It does not know its scale. UTC, smeared UTC and TAI all count from there; what a source reads
-/// decides, and all nodes that compare timestamps must have sources of one scale. (On UTC without a
-/// smear the second before a leap comes twice, and no interval can be right about it.)
+/// It does not include its scale. UTC, smeared UTC and TAI all count from there; the scale is that
+/// of the source, and all nodes that compare timestamps must have sources of the same scale. (On
+/// UTC without a smear the second before a leap occurs twice and is ambiguous.)
 ///
-/// Arithmetic stops at the ends, [`MIN`](Self::MIN) in 1677 and [`MAX`](Self::MAX) in 2262, and does
-/// not fail: a bound that stops there is still a bound, because no timestamp lies beyond.
+/// Arithmetic saturates at [`MIN`](Self::MIN) in 1677 and [`MAX`](Self::MAX) in 2262: a saturated
+/// bound is still a bound, because no timestamp lies beyond.
 ///
 /// ```
 /// use core::time::Duration;
@@ -68,7 +68,7 @@ impl Timestamp {
     }
 }
 
-/// A duration in whole nanoseconds; what is longer than 584 years counts as that.
+/// A duration in whole nanoseconds, at most 584 years.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -3,13 +3,13 @@ use core::time::Duration;
 
 use crate::{Interval, Scale, Stratum, Timestamp};
 
-/// A clock that knows how wrong it may be: Spanner's `TT` (OSDI 2012, table 1).
+/// A clock with bounded uncertainty: Spanner's `TT` (OSDI 2012, table 1).
 ///
-/// Every method takes `&self`, so one clock serves all threads, and the trait can be made into an
-/// object. It fails closed: an interval is right, or there is an error and no interval.
+/// Every method takes `&self`, so one clock serves all threads, and the trait is object-safe. It
+/// fails closed: it returns a correct interval or an error.
 ///
-/// The promise: the interval contains true time at some instant between the call and the return.
-/// A bound that is [`Statistical`](BoundKind::Statistical) is a promise with the stated odds.
+/// Guarantee: the interval contains true time at some instant between the call and the return. A
+/// [`Statistical`](BoundKind::Statistical) bound guarantees it with the stated probability.
 ///
 /// ```
 /// use synod_truetime::{Interval, Reading, TimeError, Timestamp, TrueTime};
@@ -30,10 +30,10 @@ use crate::{Interval, Scale, Stratum, Timestamp};
 /// # Ok::<(), TimeError>(())
 /// ```
 pub trait TrueTime: Send + Sync {
-    /// The interval, and what to think of it.
+    /// The interval and its status.
     ///
     /// # Errors
-    /// [`TimeError`] if the clock knows no interval.
+    /// [`TimeError`] if the clock has no interval.
     fn read(&self) -> Result<Reading, TimeError>;
 
     /// `TT.now()`: the interval alone.
@@ -62,16 +62,16 @@ pub trait TrueTime: Send + Sync {
     }
 }
 
-/// What a [`TrueTime`] clock shows.
+/// A reading of a [`TrueTime`] clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// True time lies in it.
+    /// Contains true time.
     pub interval: Interval,
-    /// Whether the source still stands behind it.
+    /// Whether the source has answered recently.
     pub status: Status,
     /// What kind of promise the interval is.
     pub bound: BoundKind,
-    /// How far this clock is from whoever knows the time, as far as its source says.
+    /// The distance of this clock from a reference clock, as reported by its source.
     pub stratum: Stratum,
     /// On which scale the interval is.
     pub scale: Scale,
@@ -91,33 +91,33 @@ impl Reading {
     }
 }
 
-/// Where an interval comes from. A clock that does not know the time, or has been disrupted, has no
-/// status: it has an error.
+/// How recent an interval's sample is. A clock that is unsynchronised or disrupted returns an error
+/// instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Status {
-    /// The source answered lately.
+    /// The source answered recently.
     Synchronized,
-    /// The source has not answered for a while; the interval is as true, and growing.
+    /// The source has not answered for a while; the interval is still correct, and growing.
     Holdover,
 }
 
-/// What kind of promise a bound is. The greater one is the weaker promise.
+/// The kind of a bound. The greater one is the weaker guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum BoundKind {
-    /// It holds as long as every part it was made of keeps its stated limit: delays, dispersions, the
+    /// It holds as long as all its components keep their stated limits: delays, dispersions, the
     /// drift of the oscillator.
     Hard,
-    /// It was estimated from how the clock behaved, and may be broken by chance.
+    /// It was estimated from the behaviour of the clock, and is wrong with some probability.
     Statistical {
-        /// How many readings of a thousand million are expected to be wrong, at most.
+        /// The most readings in a billion that are expected to be wrong.
         miss_ppb: u32,
     },
 }
 
 impl BoundKind {
-    /// Of a bound that holds only if both hold.
+    /// The kind of a bound that holds only if both hold.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -131,11 +131,11 @@ impl BoundKind {
     }
 }
 
-/// Why a clock does not know the time.
+/// Why a clock has no interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeError {
-    /// No source has told the time yet, or none that could be believed.
+    /// No source has provided an acceptable sample yet.
     #[error("the clock is not synchronised")]
     NotSynchronized,
     /// The last sample is too old.
@@ -146,7 +146,7 @@ pub enum TimeError {
         /// The limit, the sample's or the clock's.
         age_max: Duration,
     },
-    /// The interval is known, but wider than its user can use.
+    /// The interval is wider than the configured limit.
     #[error("the bound is {epsilon:?}, at most {epsilon_max:?} is allowed")]
     BoundTooWide {
         /// Half the width.
@@ -154,34 +154,34 @@ pub enum TimeError {
         /// The limit.
         epsilon_max: Duration,
     },
-    /// Something happened to the clocks since the last sample.
+    /// The clocks were disrupted since the last sample.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),
-    /// The oscillator does not keep the bound that intervals are extrapolated by.
+    /// The oscillator does not keep its drift bound.
     #[cfg(target_has_atomic = "64")]
     #[error(transparent)]
     OutOfBound(#[from] crate::OutOfBound),
 }
 
-/// What happened to the clocks of a machine.
+/// A disruption of the clocks of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Disruption {
-    /// The machine slept, and its oscillator did not count.
+    /// The machine was suspended, and its oscillator did not count.
     Suspended,
-    /// Somebody set the wall clock.
+    /// The wall clock was set.
     Stepped,
-    /// One clock stood still or ran off while another went on.
+    /// One clock stopped or ran at a wrong rate relative to another.
     Rate,
     /// The oscillator went back.
     Backwards,
     /// Two samples contradict each other: the oscillator broke its bound, or the source did.
     Contradiction,
-    /// The source says that something happened to it.
+    /// The source reports a disruption.
     Source,
     /// The oscillator does not keep its drift bound.
     Oscillator,
-    /// The hypervisor has stopped or moved the machine with all its clocks.
+    /// The hypervisor has paused or migrated the machine with all its clocks.
     Moved,
 }
 

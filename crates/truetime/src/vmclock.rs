@@ -1,11 +1,12 @@
-//! What the hypervisor tells of the clocks of a virtual machine: VMClock, by `/dev/vmclock0`.
+//! The hypervisor's reports of disruptions of a virtual machine's clocks: VMClock, by
+//! `/dev/vmclock0`.
 //!
-//! A machine that is stopped, or moved to another host, cannot notice: its counter goes on from where it was, or from
-//! somewhere else. The hypervisor knows, and changes a number in a page that the machine can read. Linux shows that
+//! A machine that is paused, or migrated to another host, cannot detect it: its counter continues from where it was,
+//! or from another value. The hypervisor changes a number in a page that the machine can read. Linux exposes that
 //! page as a device since 6.13; Amazon's Nitro and QEMU provide it.
 //!
-//! The layout is that of the kernel's `vmclock-abi.h`, version 1. What is here was tested against pages that were
-//! made by that document, and has never run on a machine that has the device.
+//! The layout is that of the kernel's `vmclock-abi.h`, version 1. This module was tested with pages built from
+//! that definition, and has never run on a machine that has the device.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +19,7 @@ use crate::{Clocks, Local, Timestamp};
 /// The bytes of a page that are read here.
 pub const PAGE_BYTES: usize = 112;
 
-/// The part of the page that says whether the machine was stopped or moved.
+/// The part of the page that shows whether the machine was paused or migrated.
 ///
 /// ```text
 ///   0  magic "VCLK"        4 bytes         24  flags                   u64
@@ -30,33 +31,34 @@ pub const PAGE_BYTES: usize = 112;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Changes to a value that it never had when the counter of the machine was disrupted.
+    /// Changes to a new value when the counter of the machine was disrupted.
     pub disruption_marker: u64,
     /// The `VMCLOCK_FLAG_` bits.
     pub flags: u64,
-    /// What the hypervisor thinks of its own time: 2 is synchronised, 4 unreliable.
+    /// The status of the hypervisor's own time: 2 is synchronised, 4 unreliable.
     pub clock_status: u8,
-    /// Changes when the machine was restored from a snapshot, or copied; `None` if the hypervisor does not tell.
+    /// Changes when the machine was restored from a snapshot, or copied; `None` if the hypervisor does not
+    /// provide it.
     pub generation: Option<u64>,
 }
 
-/// Why bytes are no page.
+/// Why bytes are not a valid page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
     /// Shorter than the fields that every version has.
     #[error("a page has {PAGE_LEAST_BYTES} bytes or more, not {bytes}")]
     Length {
-        /// Of what was read, or of what the page says.
+        /// The number of bytes read, or the size stated in the page.
         bytes: usize,
     },
-    /// It does not begin as a page does.
+    /// The magic number is wrong.
     #[error("not a page of VMClock")]
     Magic,
-    /// Another layout.
+    /// An unknown version of the layout.
     #[error("version {found} of VMClock is not known here")]
     Version {
-        /// What it says.
+        /// The version in the page.
         found: u16,
     },
     /// The hypervisor is writing it.
@@ -65,10 +67,10 @@ pub enum PageError {
 }
 
 impl Page {
-    /// Decodes a page; of more bytes than it knows it reads the first.
+    /// Decodes a page; bytes beyond the known fields are ignored.
     ///
     /// # Errors
-    /// Any bytes that are no page, or one that is being written.
+    /// When the bytes are not a page, or it is being written.
     pub fn decode(bytes: &[u8]) -> Result<Self, PageError> {
         if bytes.len() < PAGE_LEAST_BYTES {
             return Err(PageError::Length { bytes: bytes.len() });
@@ -97,21 +99,20 @@ impl Page {
         })
     }
 
-    /// One number for both that change: it is another one if either is.
+    /// A single number that changes when the marker or the generation changes.
     #[must_use]
     pub fn marker(&self) -> u64 {
         let generation = self.generation.unwrap_or(0);
-        // An odd factor loses nothing.
+        // Multiplication by an odd factor is a bijection.
         self.disruption_marker
             .wrapping_add(generation.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 }
 
-/// The clocks of a virtual machine whose hypervisor tells when it stopped or moved the machine.
+/// The clocks of a virtual machine whose hypervisor reports pauses and migrations.
 ///
-/// Every reading of an interval reads the page, by a system call; so a pause is seen by the first reader behind it, and
-/// not only by the next sample. A page that cannot be read, or is never whole, counts as a disruption: nothing is
-/// known.
+/// Each reading of an interval reads the page, by a system call; a pause is thus detected by the first read after it,
+/// and not only by the next sample. A page that cannot be read, or is never consistent, counts as a disruption.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -131,13 +132,13 @@ pub struct VmClock<C> {
 }
 
 impl<C: Clocks> VmClock<C> {
-    /// Where Linux shows the page.
+    /// Where Linux exposes the page.
     pub const PATH: &str = "/dev/vmclock0";
 
     /// The clocks of this machine, and the page at a path.
     ///
     /// # Errors
-    /// Those of opening and reading it, and [`io::ErrorKind::InvalidData`] if it is no page.
+    /// Errors of opening and reading it, and [`io::ErrorKind::InvalidData`] if it is not a page.
     pub fn open(clocks: C, path: impl AsRef<Path>) -> io::Result<Self> {
         let page = File::open(path)?;
         read(&page)?;
@@ -148,7 +149,7 @@ impl<C: Clocks> VmClock<C> {
         })
     }
 
-    /// What the page says now.
+    /// Reads the page.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -160,7 +161,7 @@ impl<C: Clocks> VmClock<C> {
 fn read(file: &File) -> io::Result<Page> {
     let mut bytes = [0; PAGE_BYTES];
     for _ in 0..ATTEMPTS_MAX {
-        // The kernel copies it between two looks at the sequence.
+        // The kernel copies it between two reads of the sequence.
         let count = file.read_at(&mut bytes, 0)?;
         match Page::decode(&bytes[..count]) {
             Err(PageError::Updating) => std::thread::yield_now(),
@@ -197,7 +198,7 @@ impl<C: Clocks> Clocks for VmClock<C> {
     fn disruption_marker(&self) -> u64 {
         match self.page() {
             Ok(page) => page.marker(),
-            // Another one each time, so it is none that anybody has seen.
+            // A different value each time, so that it counts as a change.
             Err(_) => !self.unreadable.fetch_add(1, Ordering::Relaxed),
         }
     }

@@ -4,20 +4,20 @@ use crate::Config;
 use crate::timestamp::nanos;
 use crate::{Clocks, Disruption, Local};
 
-/// The clocks of a machine seen together, so that two such views tell what happened in between.
+/// An observation of all clocks of a machine; comparing two of them detects disruptions in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub(crate) local: Local,
     pub(crate) monotonic: u64,
-    /// Nanoseconds of sleep since some start, never more than there were.
+    /// Nanoseconds of suspend since some start, a lower bound.
     pub(crate) asleep: u64,
     /// `realtime - monotonic`, which only sleep and steps change.
     pub(crate) wall: i64,
-    /// What the hypervisor's marker showed.
+    /// The hypervisor's marker.
     pub(crate) marker: u64,
-    /// How far `wall` may be off, because the two are not read at once.
+    /// The uncertainty of `wall`, because its two clocks are not read at the same instant.
     wall_slack: u64,
-    /// By how much two readings of `local` may be off together.
+    /// The combined granularity of two readings of `local`.
     granules: u64,
 }
 
@@ -35,8 +35,8 @@ impl Observation {
         }
     }
 
-    /// Reads all clocks. A thread that is stopped between two readings sees them apart, so it reads
-    /// several times and takes what was read closest together.
+    /// Reads all clocks. A thread may be preempted between two readings, so it reads several times
+    /// and uses the readings that are closest together.
     pub(crate) fn of(clocks: &(impl Clocks + ?Sized)) -> Self {
         let mut best = Self::once(clocks);
         for _ in 1..TRIES {
@@ -46,7 +46,7 @@ impl Observation {
             let again = Self::once(clocks);
             // Of lower bounds the greatest is the closest.
             let asleep = best.asleep.max(again.asleep);
-            // The marker as it was first: a change in between is then seen by whoever compares.
+            // The first marker, so that a change in between is detected by the next comparison.
             let marker = best.marker;
             if again.wall_slack < best.wall_slack {
                 best = again;
@@ -57,9 +57,11 @@ impl Observation {
     }
 
     fn once(clocks: &(impl Clocks + ?Sized)) -> Self {
-        // All others between two readings of the same one, which tell how far apart they may be.
+        // The other clocks are read between two readings of this one, which bound the time between
+        // them.
         let monotonic = clocks.monotonic();
-        // Before the others: then whoever is moved between the two is found out by the next look.
+        // Read before the others, so that a migration in between is detected by the next
+        // observation.
         let marker = clocks.disruption_marker();
         let local = clocks.local();
         let realtime = clocks.realtime();
@@ -77,7 +79,7 @@ impl Observation {
         }
     }
 
-    /// What happened between an earlier view and this one.
+    /// Detects disruptions between an earlier observation and this one.
     #[cfg(target_has_atomic = "64")]
     pub(crate) fn compare(&self, earlier: &Self, config: &Config) -> Result<(), Disruption> {
         self.compare_oscillator(earlier)?;
@@ -88,7 +90,7 @@ impl Observation {
         Ok(())
     }
 
-    /// What happened to the oscillator; that the wall clock was set is no matter.
+    /// Detects disruptions of the oscillator only, ignoring steps of the wall clock.
     pub(crate) fn compare_oscillator(&self, earlier: &Self) -> Result<(), Disruption> {
         if self.marker != earlier.marker {
             return Err(Disruption::Moved);
@@ -110,14 +112,15 @@ impl Observation {
         Ok(())
     }
 
-    /// What two views differ by because their clocks were not read at once.
+    /// The possible difference of two observations because their clocks were not read at the same
+    /// instant.
     fn slack(&self, earlier: &Self) -> u64 {
         let read_apart = self.wall_slack.saturating_add(earlier.wall_slack);
         read_apart.saturating_add(READ_SLACK_NANOS)
     }
 }
 
-/// Whether the machine has slept since it had slept for `asleep` nanoseconds, by more than
+/// Whether the machine has been suspended for more than `asleep` nanoseconds in total plus
 /// [`SLEEP_SLACK_NANOS`].
 #[inline]
 pub(crate) fn slept(clocks: &(impl Clocks + ?Sized), asleep: u64) -> bool {
@@ -125,8 +128,8 @@ pub(crate) fn slept(clocks: &(impl Clocks + ?Sized), asleep: u64) -> bool {
         return false;
     }
     for _ in 0..TRIES {
-        // In this order the difference is too great if anything, so no sleep stays hidden; and a
-        // thread that was stopped in between sees its error gone when it looks again.
+        // In this order the difference is never too small, so no suspend is missed; a thread that
+        // was preempted in between gets the right value when it reads again.
         let monotonic = clocks.monotonic();
         let now = clocks.boottime().saturating_sub(monotonic);
         if now <= asleep.saturating_add(SLEEP_SLACK_NANOS) {
@@ -136,16 +139,16 @@ pub(crate) fn slept(clocks: &(impl Clocks + ?Sized), asleep: u64) -> bool {
     true
 }
 
-/// Sleep that may stay hidden, and that each interval of a machine that may sleep is wider by. Real sleep
-/// takes milliseconds; this is for the time between two readings, some microseconds where the kernel
-/// has no fast clock.
+/// The longest undetected suspend, by which each interval is widened on a machine that may be suspended.
+/// A real suspend takes milliseconds; this covers the time between two readings, some microseconds where
+/// the kernel has no fast clock.
 pub(crate) const SLEEP_SLACK_NANOS: u64 = 10_000;
 
-/// Readings that are a millisecond apart are not yet clocks that ran apart.
+/// The tolerated deviation of two clocks.
 const READ_SLACK_NANOS: u64 = 1_000_000;
 
 /// An eighth: chrony slews by at most a twelfth, the kernel by less.
 const SLEW_SHARE: u64 = 8;
 
-/// How often clocks are read again before the worst is believed.
+/// How often clocks are read before a deviation counts as real.
 const TRIES: u32 = 8;

@@ -1,4 +1,4 @@
-//! What the shared types need of shared memory.
+//! The atomic operations that the shared types need.
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -13,17 +13,17 @@ pub(crate) trait Word {
 
     fn set_release(&self, value: u64);
 
-    /// Puts the greater of the two there and gives what was there before.
+    /// Stores the maximum of the two and returns the previous value.
     fn raise(&self, value: u64) -> u64;
 
-    /// Puts a value there and gives what was there before.
+    /// Stores a value and returns the previous one.
     fn swap(&self, value: u64) -> u64;
 
     fn fence_acquire();
 
     fn fence_release();
 
-    /// Another thread has to get on first.
+    /// Spins until another thread makes progress.
     fn pause();
 }
 

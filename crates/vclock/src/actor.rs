@@ -5,17 +5,17 @@ use core::str::FromStr;
 use crate::ParseError;
 use crate::codec::{DecodeError, Reader, Wire};
 
-/// The name of an actor in one of its lives.
+/// The name of an actor in one of its incarnations.
 ///
-/// Counters are only as good as the memory of who counts. An actor that is restored from a backup,
-/// copied to another machine, or that dropped what it knew of a key, would give the names of old
-/// events to new ones. So it takes a new epoch whenever it is not certain that it remembers its last
-/// counter: a number that was never its epoch before, drawn at random or from a counter that is
-/// durable. Among 10,000 epochs drawn at random two are equal once in 10¹¹ times.
+/// Counters depend on the memory of their actor. An actor that is restored from a backup, copied to
+/// another machine, or has dropped its state of a key would reuse the names of old events for new
+/// ones. Therefore it takes a new epoch whenever it may have lost its last counter: a number that
+/// was never its epoch before, random or from a durable counter. Among 10,000 epochs drawn at random
+/// two are equal once in 10¹¹ times.
 ///
-/// Vectors grow by an entry a life: drop those of past ones once what they did is causally stable
-/// ([`DvvSet::retire`](crate::DvvSet::retire), [`MatrixClock::stable`](crate::MatrixClock::stable)).
-/// The order of epochs means nothing.
+/// Vectors grow by one entry for each incarnation: drop past ones once their events are causally
+/// stable ([`DvvSet::retire`](crate::DvvSet::retire),
+/// [`MatrixClock::stable`](crate::MatrixClock::stable)). The order of epochs means nothing.
 ///
 /// ```
 /// use synod_vclock::{Actor, VersionVector};
@@ -30,9 +30,9 @@ use crate::codec::{DecodeError, Reader, Wire};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Actor<I> {
-    /// Who it is in all its lives.
+    /// The actor's id, the same in all incarnations.
     pub id: I,
-    /// Which life it is.
+    /// The incarnation.
     pub epoch: u64,
 }
 

@@ -6,13 +6,13 @@ use core::ops::RangeInclusive;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{Dot, Overflow, Stranger, VersionVector};
 
-/// Causal broadcast (Birman, Schiper, Stephenson 1991) without input or output: messages come in
-/// any order, twice or not at all, and go out in an order that no cause follows its effect in.
+/// Causal broadcast (Birman, Schiper, Stephenson 1991) without I/O: messages arrive in any order,
+/// repeatedly or not at all, and are delivered in causal order.
 ///
-/// A message carries the vector of what its sender had delivered when it sent it, with the message
-/// itself counted. Message `m` of `j` with vector `V` is delivered by a process that has delivered
-/// `L` when `V[j] = L[j] + 1` (it is the next of its sender) and `V[k] <= L[k]` for all other `k`
-/// (everything its sender had seen is here).
+/// A message carries the vector of messages that its sender had delivered, including the message
+/// itself. Message `m` of `j` with vector `V` is delivered by a process that has delivered `L` when
+/// `V[j] = L[j] + 1` (it is the next of its sender) and `V[k] <= L[k]` for all other `k`
+/// (everything that its sender had delivered is delivered here).
 ///
 /// ```text
 ///   a ──m1──────────────┬───────────▶          b answers m1 with m2;
@@ -21,10 +21,10 @@ use crate::{Dot, Overflow, Stranger, VersionVector};
 ///   c ◀──── m1 ─────────┘  delivers m1, m2
 /// ```
 ///
-/// The driver sends what [`broadcast`](Self::broadcast) returns to all other members, feeds what it
-/// receives to [`handle_message`](Self::handle_message), takes what is due from
-/// [`poll_delivery`](Self::poll_delivery), and asks [`missing`](Self::missing) what to have sent
-/// again. A sender delivers its own message as it sends it.
+/// The driver sends what [`broadcast`](Self::broadcast) returns to all other members, passes
+/// received messages to [`handle_message`](Self::handle_message), takes deliverable ones from
+/// [`poll_delivery`](Self::poll_delivery), and requests retransmission of
+/// [`missing`](Self::missing) ones. A sender delivers its own message as it sends it.
 ///
 /// ```
 /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -49,27 +49,27 @@ use crate::{Dot, Overflow, Stranger, VersionVector};
 ///
 /// Invariants:
 /// - a message is delivered at most once, after everything in its past, and per sender in order;
-/// - a waiting message is filed under exactly one event that it needs and that is not delivered, or
-///   it is ready, so a delivery looks only at those that it may free;
-/// - what is held is within [`BufferLimits`] and one message that is due, whatever peers send.
+/// - a waiting message is indexed by exactly one undelivered event that it depends on, or it is
+///   ready, so a delivery only examines messages that it may make ready;
+/// - held messages are within [`BufferLimits`] plus one deliverable message, whatever peers send.
 #[derive(Clone, Debug)]
 pub struct CausalBuffer<A, M> {
     me: A,
     members: BTreeSet<A>,
     limits: BufferLimits,
-    /// What the application has been given, own messages included.
+    /// The messages delivered to the application, own ones included.
     delivered: VersionVector<A>,
     held: BTreeMap<Dot<A>, Envelope<A, M>>,
-    /// How many of them are of each sender; members, so they are bounded.
+    /// The number of held messages of each sender; bounded by the membership.
     held_of: BTreeMap<A, usize>,
-    /// Held messages by the undelivered event that each waits for.
+    /// Waiting messages, by the undelivered event that each depends on.
     waiting: BTreeMap<Dot<A>, Vec<Dot<A>>>,
-    /// Held messages that wait for nothing, in the order in which they became so.
+    /// Messages ready for delivery, in the order in which they became ready.
     ready: VecDeque<Dot<A>>,
     duplicates: u64,
 }
 
-/// A message on its way.
+/// A message in transit.
 ///
 /// ```
 /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -86,9 +86,9 @@ pub struct CausalBuffer<A, M> {
     serde(bound(deserialize = "A: Ord + serde::Deserialize<'de>, M: serde::Deserialize<'de>"))
 )]
 pub struct Envelope<A, M> {
-    /// Who sent it.
+    /// The sender.
     pub sender: A,
-    /// What the sender had delivered, with this message counted.
+    /// The messages that the sender had delivered, including this one.
     pub clock: VersionVector<A>,
     /// The message itself.
     pub payload: M,
@@ -111,10 +111,10 @@ impl<A: Wire + Ord, M: Wire> Wire for Envelope<A, M> {
     }
 }
 
-/// How much a [`CausalBuffer`] holds back for messages that may never come.
+/// Limits of the messages that a [`CausalBuffer`] holds back.
 ///
-/// One message more is held while it is due and nothing else is: what waits may wait for it, so it
-/// must not be refused for want of room.
+/// One deliverable message more is held when no other is ready: the others may depend on it, so it
+/// must not be rejected for lack of space.
 ///
 /// ```
 /// use synod_vclock::BufferLimits;
@@ -123,9 +123,9 @@ impl<A: Wire + Ord, M: Wire> Wire for Envelope<A, M> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferLimits {
-    /// Messages held; 4,096 unless told.
+    /// The most held messages; default 4,096.
     pub held_max: usize,
-    /// Of one sender, so that none can fill the buffer for the others; 1,024 unless told.
+    /// The most held messages of one sender, so that none can fill the buffer; default 1,024.
     pub held_of_one_max: usize,
 }
 
@@ -139,7 +139,7 @@ impl Default for BufferLimits {
 }
 
 impl<A: Ord + Clone, M> CausalBuffer<A, M> {
-    /// The buffer of `me`, who is one of the members, named or not.
+    /// The buffer of `me`, which is a member whether or not it is listed.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -152,8 +152,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         Self::restore(me, members, limits, VersionVector::new())
     }
 
-    /// The buffer of a process that goes on where it stopped, with everything in `delivered` done.
-    /// It must include all own broadcasts, or their names are given twice.
+    /// The buffer of a restarted process that has delivered everything in `delivered`. It must
+    /// include all own broadcasts, or their names are reused.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer, VersionVector};
@@ -185,8 +185,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         }
     }
 
-    /// Sends a message to all: counts it as delivered here, and returns what goes to the others.
-    /// Its causes are what [`poll_delivery`](Self::poll_delivery) has given out.
+    /// Creates a broadcast: counts it as delivered here, and returns the message for the others. It
+    /// depends on everything that [`poll_delivery`](Self::poll_delivery) has returned.
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
@@ -200,7 +200,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     /// # Ok::<(), synod_vclock::Overflow>(())
     /// ```
     pub fn broadcast(&mut self, payload: M) -> Result<Envelope<A, M>, Overflow> {
-        // Nothing waits for it: what knows of it before it is made was refused.
+        // Nothing waits for it: messages that depended on it before it existed were rejected.
         self.delivered.increment(self.me.clone())?;
         Ok(Envelope {
             sender: self.me.clone(),
@@ -209,11 +209,11 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         })
     }
 
-    /// Takes in a message from the network.
+    /// Handles a message from the network.
     ///
     /// # Errors
-    /// [`BufferError`]; nothing is changed. After [`BufferError::Full`] the message is missing as if
-    /// the network had lost it.
+    /// [`BufferError`]; nothing is changed. After [`BufferError::Full`] the message counts as lost
+    /// by the network.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer, Receipt};
@@ -232,7 +232,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
             return Ok(Receipt::Duplicate);
         }
         let needs = self.first_unmet(&dot, &message);
-        // What can go out at once passes a buffer full of what cannot: it may be what they wait for.
+        // A deliverable message is accepted even if the buffer is full: the others may depend on it.
         if (needs.is_some() || !self.ready.is_empty()) && self.is_full_for(&dot.actor) {
             return Err(BufferError::Full);
         }
@@ -246,7 +246,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         Ok(receipt)
     }
 
-    /// The next message that is due, which is thereby delivered.
+    /// Delivers the next ready message.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -273,8 +273,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         Some(message)
     }
 
-    /// What is known to exist and is neither delivered nor held, by sender, as ranges of counters:
-    /// what to ask for again. Own messages are never missing.
+    /// Messages known to exist that are neither delivered nor held, by sender, as ranges of
+    /// counters, for retransmission requests. Own messages are never missing.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -304,7 +304,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
                 if next < counter {
                     ranges.push((actor.clone(), next..=counter - 1));
                 }
-                // The last counter of all is followed by none.
+                // The last possible counter has no successor.
                 next = counter.saturating_add(1);
             }
             if next <= last && !self.held.contains_key(&end_of(actor, last)) {
@@ -343,7 +343,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         self.held.len()
     }
 
-    /// How many messages came again and were dropped.
+    /// How many duplicates were dropped.
     ///
     /// ```
     /// use synod_vclock::{BufferLimits, CausalBuffer};
@@ -361,8 +361,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         self.duplicates
     }
 
-    /// Whether the message can be one: of a member, about members, and not of a past that is our
-    /// own future. Returns its name.
+    /// Validates a message: from a member, depending on members only, and not on own broadcasts
+    /// that do not exist. Returns its dot.
     fn check(&self, message: &Envelope<A, M>) -> Result<Dot<A>, BufferError> {
         if !self.members.contains(&message.sender)
             || message
@@ -379,8 +379,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         Dot::new(message.sender.clone(), counter).ok_or(BufferError::Unnumbered)
     }
 
-    /// The first event that must be delivered before the message: its sender's message before it,
-    /// then whatever else its sender had seen.
+    /// The first event that must be delivered before the message: its sender's previous message,
+    /// then any other dependency.
     fn first_unmet(&self, dot: &Dot<A>, message: &Envelope<A, M>) -> Option<Dot<A>> {
         let before = NonZeroU64::new(dot.counter.get() - 1).map(|counter| Dot {
             actor: dot.actor.clone(),
@@ -394,7 +394,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
             .cloned()
     }
 
-    /// Puts a held message where it will be found.
+    /// Indexes a held message.
     fn file(&mut self, dot: Dot<A>, needs: Option<Dot<A>>) {
         match needs {
             Some(needs) => self.waiting.entry(needs).or_default().push(dot),
@@ -402,7 +402,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
         }
     }
 
-    /// Files again what waited for an event that is now delivered.
+    /// Indexes again the messages that waited for an event that is now delivered.
     fn release(&mut self, delivered: &Dot<A>) {
         for dot in self.waiting.remove(delivered).unwrap_or_default() {
             let Some(message) = self.held.get(&dot) else {
@@ -426,7 +426,7 @@ fn end_of<A: Clone>(actor: &A, counter: u64) -> Dot<A> {
     }
 }
 
-/// What became of a message that was taken in.
+/// The result of handling a message.
 ///
 /// ```
 /// use synod_vclock::{BufferLimits, CausalBuffer, Receipt};
@@ -440,15 +440,15 @@ fn end_of<A: Clone>(actor: &A, counter: u64) -> Dot<A> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Receipt {
-    /// It can be polled.
+    /// It is ready for delivery.
     Ready,
     /// Something in its past is not delivered yet.
     Waiting,
-    /// It is delivered or held already, and was dropped.
+    /// It is already delivered or held, and was dropped.
     Duplicate,
 }
 
-/// Why a message was refused.
+/// Why a message was rejected.
 ///
 /// ```
 /// use synod_vclock::{BufferError, BufferLimits, CausalBuffer, Envelope, VersionVector};
@@ -460,14 +460,14 @@ pub enum Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {
-    /// It is of, or knows of, somebody who is not a member.
+    /// Its sender or one of its dependencies is not a member.
     #[error(transparent)]
     Stranger(#[from] Stranger),
-    /// It does not count itself.
+    /// Its vector does not include the message itself.
     #[error("the message does not count itself")]
     Unnumbered,
-    /// It knows of broadcasts that this process has not made: it is forged, or this process has
-    /// lost its memory.
+    /// It depends on broadcasts that this process has not made: it is forged, or this process has
+    /// lost its state.
     #[error("the message knows of broadcasts that this process has not made")]
     FromOwnFuture,
     /// A limit of [`BufferLimits`] is reached.

@@ -4,10 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
-/// What has a compact binary form: actors and values here, or types of your own.
+/// A type with a compact binary encoding: actors and values of this crate, or your own types.
 ///
 /// Each value has exactly one encoding, and [`decode`](Self::decode) accepts nothing else, so equal
-/// values have equal bytes and a signature or a hash over them means something.
+/// values have equal bytes, which can be hashed or signed.
 ///
 /// Numbers are LEB128 (seven bits a byte, low bits first); text and bytes carry their length.
 ///
@@ -34,10 +34,10 @@ pub trait Wire: Sized {
     /// Appends the encoding.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// Takes one value from the front.
+    /// Decodes one value from the front.
     ///
     /// # Errors
-    /// The bytes are not what [`encode`](Self::encode) writes, or a limit is passed.
+    /// The bytes are not what [`encode`](Self::encode) writes, or a limit is exceeded.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// The encoding by itself.
@@ -48,10 +48,10 @@ pub trait Wire: Sized {
         out
     }
 
-    /// The one value that all of `bytes` encode.
+    /// Decodes a value that takes up all of `bytes`.
     ///
     /// # Errors
-    /// What is wrong with them, bytes left over included.
+    /// [`DecodeError`], also for trailing bytes.
     fn from_bytes(bytes: &[u8], limits: Limits) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, limits)?;
         let value = Self::decode(&mut reader)?;
@@ -62,7 +62,7 @@ pub trait Wire: Sized {
 
 pub use more::AsText;
 
-/// How much a decoder accepts of a stranger. Nothing is allocated beyond it.
+/// Limits for decoding untrusted bytes. Nothing is allocated beyond them.
 ///
 /// ```
 /// use synod_vclock::{DecodeError, Limits, VersionVector, Wire};
@@ -76,12 +76,12 @@ pub use more::AsText;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the whole encoding, in bytes; 65,536 unless told.
+    /// The most bytes of the whole encoding; default 65,536.
     pub bytes_max: usize,
-    /// Entries of a vector, dots of a cloud, values of a set, nodes of a tree, each by itself;
-    /// 4,096 unless told.
+    /// The most entries of a vector, dots of a cloud, values of a set and nodes of a tree, each
+    /// separately; default 4,096.
     pub entries_max: usize,
-    /// Of one text or byte string (an actor's name, a value), in bytes; 1,024 unless told.
+    /// The most bytes of one text or byte string (an actor's name, a value); default 1,024.
     pub text_bytes_max: usize,
 }
 
@@ -95,7 +95,7 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that are being decoded, and the limits that hold for them.
+/// The bytes being decoded, with their limits.
 ///
 /// ```
 /// use synod_vclock::{Limits, Reader, Wire};
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// The end: nothing may be left.
+    /// Checks that no bytes are left.
     ///
     /// # Errors
     /// [`DecodeError::TrailingBytes`].
@@ -201,8 +201,8 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// A count of things that follow, at most [`Limits::entries_max`] and at most as many as there
-    /// are bytes left, so that it may be allocated for.
+    /// The number of items that follow, at most [`Limits::entries_max`] and at most the number of
+    /// remaining bytes, so that it is safe to allocate for.
     ///
     /// # Errors
     /// [`DecodeError::TooManyEntries`], [`DecodeError::Truncated`], or a malformed number.
@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Why bytes were refused.
+/// Why bytes were rejected.
 ///
 /// ```
 /// use synod_vclock::{DecodeError, Limits, VersionVector, Wire};
@@ -254,10 +254,10 @@ impl<'a> Reader<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// They end in the middle.
+    /// They end in the middle of a value.
     #[error("the bytes end in the middle of a value")]
     Truncated,
-    /// They go on behind the end.
+    /// Bytes are left after the value.
     #[error("bytes are left over")]
     TrailingBytes,
     /// A number, a tree or padding that is not in its one canonical form.
@@ -318,7 +318,7 @@ fn decode_varint(reader: &mut Reader<'_>, bits: u32) -> Result<u128, DecodeError
     loop {
         let byte = reader.take(1)?[0];
         let low = u128::from(byte & 0x7f);
-        // What is shifted out, or beyond the type, does not fit.
+        // Bits that are shifted out, or beyond the type, do not fit.
         if shift >= bits || (shift + 7 > bits && low >> (bits - shift) != 0) {
             return Err(DecodeError::OutOfRange);
         }

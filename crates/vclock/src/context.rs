@@ -7,12 +7,12 @@ use core::num::NonZeroU64;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{CausalOrder, Dot, Overflow, ReceiveError, VersionVector};
 
-/// Exactly which events are known, gaps included: a version vector for the part without gaps and a
-/// cloud of dots beyond them.
+/// An exact set of events, gaps included: a version vector for the contiguous part and a cloud of
+/// dots beyond gaps.
 ///
 /// Replicas that send each other single changes instead of whole states (delta CRDTs, Almeida et
-/// al. 2018) learn of events out of order. A vector cannot say "the third but not the second"; this
-/// can, and turns back into a vector as the gaps close.
+/// al. 2018) receive events out of order. A vector cannot represent "the third but not the second";
+/// this type can, and becomes a vector again as the gaps close.
 ///
 /// ```
 /// use synod_vclock::{CausalContext, Dot};
@@ -28,8 +28,8 @@ use crate::{CausalOrder, Dot, Overflow, ReceiveError, VersionVector};
 /// assert_eq!(context.vector().get(&"a"), 3);
 /// ```
 ///
-/// Invariant: no dot of the cloud is covered by the vector, and none follows directly on it. So each
-/// set of events has one form, and equality is what it should be.
+/// Invariant: no dot of the cloud is covered by the vector, and none follows directly on it. Each
+/// set of events thus has one representation, and `==` compares sets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CausalContext<A> {
     vector: VersionVector<A>,
@@ -37,7 +37,7 @@ pub struct CausalContext<A> {
 }
 
 impl<A> CausalContext<A> {
-    /// Nothing is known.
+    /// An empty context.
     ///
     /// ```
     /// use synod_vclock::CausalContext;
@@ -65,8 +65,8 @@ impl<A> CausalContext<A> {
         &self.vector
     }
 
-    /// The events known beyond a gap, by actor and counter. Their number is what this costs more
-    /// than a vector: whoever feeds it from strangers bounds it.
+    /// The events known beyond a gap, by actor and counter. They are the additional cost over a
+    /// vector; callers must bound them for untrusted input.
     ///
     /// ```
     /// use synod_vclock::{CausalContext, Dot};
@@ -106,7 +106,7 @@ impl<A: Ord + Clone> CausalContext<A> {
         self.vector.contains(dot) || self.cloud.contains(dot)
     }
 
-    /// Learns of this one event. Returns whether it was new.
+    /// Adds this one event. Returns whether it was new.
     ///
     /// ```
     /// use synod_vclock::{CausalContext, Dot};
@@ -129,7 +129,7 @@ impl<A: Ord + Clone> CausalContext<A> {
         true
     }
 
-    /// A new event of `actor`, later than all that are known of it, and its name.
+    /// Adds a new event of `actor`, later than all known ones, and returns its dot.
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
@@ -151,7 +151,7 @@ impl<A: Ord + Clone> CausalContext<A> {
         Ok(dot)
     }
 
-    /// Learns everything that `other` knows, and nothing else.
+    /// Adds all events of `other`.
     ///
     /// ```
     /// use synod_vclock::{CausalContext, Dot};
@@ -167,9 +167,9 @@ impl<A: Ord + Clone> CausalContext<A> {
         self.compact();
     }
 
-    /// As [`join`](Self::join), for what comes from outside: nobody but `me` makes events of `me`, so
-    /// what claims more of them than are known here is refused. That also keeps a hostile context
-    /// from driving the own counter to its end.
+    /// As [`join`](Self::join), for untrusted input: only `me` makes events of `me`, so a context
+    /// that claims more of them than are known here is rejected. This also prevents a hostile context
+    /// from exhausting the own counter.
     ///
     /// # Errors
     /// [`ReceiveError::FromOwnFuture`]; nothing is changed.
@@ -193,7 +193,7 @@ impl<A: Ord + Clone> CausalContext<A> {
         Ok(())
     }
 
-    /// How the set of known events stands to another.
+    /// Compares the set of known events with another.
     ///
     /// ```
     /// use synod_vclock::{CausalContext, CausalOrder, Dot};
@@ -218,8 +218,8 @@ impl<A: Ord + Clone> CausalContext<A> {
     /// ```
     #[must_use]
     pub fn descends(&self, other: &Self) -> bool {
-        // The event after those of the vector is never in the cloud, so a vector is covered by the
-        // vector or not at all.
+        // The event after those of the vector is never in the cloud, so a vector can only be
+        // covered by the vector.
         self.vector.descends(&other.vector) && other.cloud.iter().all(|dot| self.contains(dot))
     }
 
@@ -252,7 +252,7 @@ impl<A: Ord + Clone> CausalContext<A> {
         }
     }
 
-    /// Restores the invariant over all actors, in one pass: dots of an actor come in order.
+    /// Restores the invariant for all actors, in one pass, since the dots of an actor are sorted.
     fn compact(&mut self) {
         let vector = &self.vector;
         let mut risen = Vec::<Dot<A>>::new();

@@ -6,12 +6,12 @@ use core::fmt;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{CausalOrder, Dot, Overflow, VersionVector};
 
-/// A version vector for a membership of `N` that is fixed: a plain array of counters, addressed by
-/// position, compared and joined by code that the compiler turns into vector instructions.
+/// A version vector for a fixed membership of `N`: an array of counters, indexed by position,
+/// compared and joined by code that compiles to vector instructions.
 ///
-/// Use it where the processes are known beforehand (the replicas of a group, the threads of a
-/// program, the shards of a store) and [`Members`] to get from names to positions and from one form
-/// to the other.
+/// Use it where the processes are known in advance (the replicas of a group, the threads of a
+/// program, the shards of a store), with [`Members`] to map names to positions and convert between
+/// the two forms.
 ///
 /// Invariant: counters are at most [`COUNTER_MAX`](Self::COUNTER_MAX), one bit less than they could
 /// be. The sign of a difference then tells the order of two counters, and signs can be collected
@@ -35,7 +35,7 @@ pub struct DenseClock<const N: usize> {
 }
 
 impl<const N: usize> DenseClock<N> {
-    /// Where a counter ends: 2⁶³ − 1.
+    /// The greatest counter: 2⁶³ − 1.
     ///
     /// ```
     /// use synod_vclock::DenseClock;
@@ -44,7 +44,7 @@ impl<const N: usize> DenseClock<N> {
     /// ```
     pub const COUNTER_MAX: u64 = COUNTER_MAX;
 
-    /// Nothing has happened.
+    /// A clock of zeros.
     ///
     /// ```
     /// use synod_vclock::DenseClock;
@@ -163,8 +163,8 @@ impl<const N: usize> DenseClock<N> {
         }
     }
 
-    /// How the history stands to another: at most one pass, which ends between blocks of 64
-    /// counters once both are known to be ahead somewhere.
+    /// Compares two histories in at most one pass, which ends after a block of 64 counters once
+    /// each is known to be ahead somewhere.
     ///
     /// ```
     /// use synod_vclock::{CausalOrder, DenseClock};
@@ -251,7 +251,7 @@ impl<const N: usize> Wire for DenseClock<N> {
     }
 }
 
-/// The names behind the positions of a [`DenseClock`], in ascending order.
+/// The names of the positions of a [`DenseClock`], in ascending order.
 ///
 /// ```
 /// use synod_vclock::{Members, NotAMember, VersionVector};
@@ -298,7 +298,7 @@ impl<A: Ord, const N: usize> Members<A, N> {
         &self.names
     }
 
-    /// Where the member's counter stands.
+    /// The position of the member's counter.
     ///
     /// ```
     /// use synod_vclock::Members;
@@ -318,7 +318,7 @@ impl<A: Ord, const N: usize> Members<A, N> {
     /// The dense form of a vector.
     ///
     /// # Errors
-    /// [`NotAMember`] if it has an entry that no position can hold: of a stranger, or with a counter
+    /// [`NotAMember`] if it has an entry without a position: of a non-member, or with a counter
     /// beyond [`DenseClock::COUNTER_MAX`].
     ///
     /// ```
@@ -374,8 +374,8 @@ pub struct NotAMember;
 
 const COUNTER_MAX: u64 = i64::MAX.cast_unsigned();
 
-/// Counters between two looks at whether the answer is known: long enough for the vector loop, short
-/// enough that concurrent clocks are told apart early.
+/// Counters between two checks for early exit: enough for the vector loop, and few enough to detect
+/// concurrent clocks early.
 const BLOCK: usize = 64;
 
 #[cfg(test)]
@@ -391,7 +391,7 @@ mod tests {
     fn clocks<const N: usize>() -> impl Strategy<Value = (DenseClock<N>, DenseClock<N>)> {
         let pair = (counter(), counter(), any::<bool>());
         proptest::collection::vec(pair, N).prop_map(|pairs| {
-            // Mostly equal entries, so that each order is drawn.
+            // Mostly equal entries, so that each order occurs.
             let left = core::array::from_fn(|at| pairs[at].0);
             let right = core::array::from_fn(|at| {
                 if pairs[at].2 {

@@ -23,7 +23,7 @@ use crate::codec::{DecodeError, Reader, Wire};
 pub struct Dot<A> {
     /// Who made the event.
     pub actor: A,
-    /// Which of its events it is, from one.
+    /// The number of the event, from one.
     pub counter: NonZeroU64,
 }
 
@@ -61,11 +61,11 @@ impl<A: Wire> Wire for Dot<A> {
     }
 }
 
-/// A counter is at its end. Nothing was changed.
+/// A counter has reached its maximum. Nothing was changed.
 ///
-/// A clock that wrapped would call what is new old: the only honest answer is none. At a million
-/// events a second 64 bits last half a million years, so what meets this error in practice is a
-/// counter that came from a broken or hostile peer.
+/// A clock that wrapped would order new events before old ones. At a million events a second 64
+/// bits last half a million years, so in practice this error means a counter from a faulty or
+/// hostile peer.
 ///
 /// ```
 /// use synod_vclock::{Overflow, VersionVector};
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_dot_costs_no_more_than_its_parts() {
-        // The storage of vectors rests on it: an empty slot is a counter of zero.
+        // The storage of vectors relies on it: an empty slot is a counter of zero.
         assert_eq!(size_of::<Option<Dot<u64>>>(), 16);
     }
 

@@ -7,13 +7,13 @@ use crate::{CausalOrder, Dot, VersionVector};
 pub use write::ContextError;
 
 /// A dotted version vector set (Almeida, Gonçalves, Preguiça, Fonte, DAIS 2014): the concurrent
-/// values of one object, its siblings, with exactly as much causality as it takes to know which
-/// value replaces which.
+/// values of one object (its siblings), with exactly the causality needed to decide which values a
+/// write replaces.
 ///
-/// With one version vector a value, two clients that write through the same server look as if the
-/// second had seen the first (a lost write) or need an entry a client (vectors without bound). Here
-/// each write gets a dot of its server, values of a server are kept beside its counter, and a write
-/// replaces what its client has read and nothing else.
+/// With one version vector per value, two clients that write through the same server appear as if
+/// the second had seen the first (a lost write), or need an entry per client (unbounded vectors).
+/// Here each write gets a dot of its server, the values of a server are kept with its counter, and
+/// a write replaces exactly what its client has read.
 ///
 /// ```
 /// use synod_vclock::{DvvSet, VersionVector};
@@ -31,19 +31,18 @@ pub use write::ContextError;
 ///
 /// # Two ways to lose a write
 ///
-/// A dot must never name two values, and it does where a server forgets how far it has counted. Riak
-/// knows both stories:
+/// A dot must never name two values, which happens if a server loses its counter. Both cases have
+/// occurred in Riak:
 ///
 /// - A key is deleted, its tombstone is dropped ("reaped"), and the key is written again: the counter
-///   begins at one again, and a copy that still has the old tombstone takes the new value for one
-///   that it has seen deleted.
-/// - A server is restored from a backup, or its files are copied to another machine: it counts on from
-///   the past and gives a dot to a second value. Of two values with one dot a copy keeps the one that
-///   it has.
+///   starts at one again, and a copy that still has the old tombstone treats the new value as
+///   deleted.
+/// - A server is restored from a backup, or its files are copied to another machine: it continues from
+///   an old counter and assigns a dot to a second value. Of two values with one dot a copy keeps its
+///   own.
 ///
-/// The remedy is a name that has not counted yet: an [`Actor`](crate::Actor) with an epoch that is
-/// drawn anew whenever it is not certain that the counter is the last one. Past epochs are let go of
-/// with [`retire`](Self::retire).
+/// The remedy is a fresh name: an [`Actor`](crate::Actor) with a new epoch whenever the last counter
+/// may be lost. Past epochs are removed with [`retire`](Self::retire).
 ///
 /// Invariant: columns ascend by actor; a column's values belong to its last events, one each, so
 /// there are never more values than events, and a value's dot follows from its place.
@@ -52,7 +51,7 @@ pub struct DvvSet<A, V> {
     columns: Vec<Column<A, V>>,
 }
 
-/// What is known of one server's events.
+/// The known events of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Column<A, V> {
     actor: A,
@@ -63,7 +62,7 @@ struct Column<A, V> {
 }
 
 impl<A, V> DvvSet<A, V> {
-    /// An object that nobody has written.
+    /// An object without writes.
     ///
     /// ```
     /// use synod_vclock::DvvSet;
@@ -165,7 +164,7 @@ impl<A, V> DvvSet<A, V> {
 }
 
 impl<A: Ord + Clone, V> DvvSet<A, V> {
-    /// What a reader of the siblings knows. It travels to the client and comes back with its write.
+    /// The causal context of a reader of the siblings, which the client returns with its write.
     ///
     /// ```
     /// use synod_vclock::{DvvSet, VersionVector};
@@ -195,7 +194,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Dot<A>, &V)> {
         self.columns.iter().flat_map(|column| {
-            // Where it would overflow all are replaced, and no value is left to name.
+            // Where it would overflow, all values are replaced and none is left.
             let counters = column.replaced().saturating_add(1)..=column.counter;
             counters.zip(&column.values).filter_map(|(counter, value)| {
                 Some((Dot::new(column.actor.clone(), counter)?, value))
@@ -203,7 +202,8 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         })
     }
 
-    /// Merges another copy: a value stays if both have it, or if the other has not heard of it.
+    /// Merges another copy: a value is kept if both have it, or if the other does not know its
+    /// write.
     ///
     /// Commutative, associative and idempotent.
     ///
@@ -232,7 +232,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         self.insert(unknown);
     }
 
-    /// How the known writes stand to those of another copy, whatever their values.
+    /// Compares the known writes with those of another copy, regardless of values.
     ///
     /// ```
     /// use synod_vclock::{CausalOrder, DvvSet, VersionVector};
@@ -254,8 +254,8 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
             .binary_search_by(|column| column.actor.cmp(actor))
     }
 
-    /// Puts in columns of actors that have none yet, ascending: all at once, since one by one each
-    /// would move those behind it.
+    /// Inserts columns of new actors, ascending, all at once, since inserting one by one would move
+    /// the columns after each.
     fn insert(&mut self, columns: Vec<Column<A, V>>) {
         if columns.is_empty() {
             return;
@@ -266,7 +266,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
             .sort_by(|one, other| one.actor.cmp(&other.actor));
     }
 
-    /// The actor's column. The caller gives a new one its first event.
+    /// The actor's column. The caller must add the first event of a new one.
     fn column_mut(&mut self, actor: &A) -> &mut Column<A, V> {
         let at = self.search(actor).unwrap_or_else(|at| {
             let column = Column {
@@ -282,7 +282,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
 }
 
 impl<A, V> Column<A, V> {
-    /// How many of the events have no value any more: those before the first that has.
+    /// How many events have been replaced: those before the first one with a value.
     fn replaced(&self) -> u64 {
         debug_assert!(
             self.values.len() as u64 <= self.counter,
@@ -291,7 +291,7 @@ impl<A, V> Column<A, V> {
         self.counter - self.values.len() as u64
     }
 
-    /// Learns of the first `known` events, whose values are replaced.
+    /// Records the first `known` events as replaced.
     fn discard(&mut self, known: u64) {
         self.drop_values(known);
         self.counter = self.counter.max(known);
@@ -301,7 +301,7 @@ impl<A, V> Column<A, V> {
     where
         V: Clone,
     {
-        // What the other side has replaced goes, what it has beyond our last event comes.
+        // Drops what the other side has replaced, and adds what it has beyond our last event.
         self.drop_values(theirs.replaced());
         let beyond = theirs.counter.saturating_sub(self.counter);
         let beyond = usize::try_from(beyond).map_or(theirs.values.len(), |beyond| {
@@ -312,7 +312,7 @@ impl<A, V> Column<A, V> {
         self.counter = self.counter.max(theirs.counter);
     }
 
-    /// Drops the values of the first `replaced` events; how many events are known stays.
+    /// Drops the values of the first `replaced` events, but keeps the event count.
     fn drop_values(&mut self, replaced: u64) {
         let gone = replaced.saturating_sub(self.replaced());
         let len = self.values.len();

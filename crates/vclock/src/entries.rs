@@ -6,15 +6,16 @@ use core::hash::{Hash, Hasher};
 use crate::iter::Iter;
 use crate::{CausalOrder, Dot};
 
-/// The entries of a sparse vector: the greatest dot of each actor, in place while they are few.
+/// The entries of a sparse vector: the greatest dot of each actor, stored inline while they are
+/// few.
 ///
 /// Invariants, asserted in debug builds:
 /// - actors ascend and none stands twice, so equal vectors are equal entry by entry;
 /// - no slot within the length is empty. The emptiness of the others costs nothing: a counter is
 ///   never zero, and an empty slot is stored as that zero.
 ///
-/// Slots that can be emptied are what makes both halves safe code: entries are moved by swaps, and
-/// nothing asks an actor for a default.
+/// Empty slots make both representations possible in safe code: entries are moved by swaps, without
+/// requiring actors to have a default.
 #[derive(Clone)]
 pub(crate) struct Entries<A> {
     storage: Storage<A>,
@@ -144,8 +145,8 @@ impl<A: Ord> Entries<A> {
         }
     }
 
-    /// Raises many. What comes in ascending order is appended; what does not is sorted in at once,
-    /// since one by one each would move those behind it.
+    /// Raises many. What comes in ascending order is appended; the rest is merged by sorting, since
+    /// inserting one by one would move the entries after each.
     pub(crate) fn extend(&mut self, dots: impl IntoIterator<Item = Dot<A>>) {
         let mut dots = dots.into_iter();
         while let Some(dot) = dots.next() {
@@ -266,7 +267,7 @@ impl<A: Ord> Entries<A> {
         self.assert_invariants();
     }
 
-    /// Keeps the entries that `keep` wants.
+    /// Keeps the entries for which `keep` returns true.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Dot<A>) -> bool) {
         let mut kept = 0;
         let slots = self.slots_mut();
@@ -282,8 +283,8 @@ impl<A: Ord> Entries<A> {
 
     /// One pass over both, which ends soon after they are known to be concurrent.
     ///
-    /// Vectors that are compared mostly name the same actors, so blocks that do are compared without
-    /// a branch an entry; where a block does not, both are walked like two sorted lists.
+    /// Compared vectors usually have the same actors. Blocks that do are compared without a branch
+    /// per entry; other blocks are merged like two sorted lists.
     pub(crate) fn causal_cmp(&self, other: &Self) -> CausalOrder {
         let (mut ours, mut theirs) = (self.slots(), other.slots());
         let (mut behind, mut ahead) = (false, false);
@@ -357,7 +358,8 @@ impl<A: Ord> Entries<A> {
     }
 }
 
-/// Compares counters while the actors are the same on both sides. Returns how far that was.
+/// Compares counters while the actors are the same on both sides. Returns the length of that
+/// prefix.
 fn compare_aligned<A: PartialEq>(
     ours: &[Slot<A>],
     theirs: &[Slot<A>],
@@ -391,7 +393,7 @@ impl<A: Hash> Hash for Entries<A> {
     }
 }
 
-/// Entries between two looks at whether the answer is known.
+/// Entries between two checks for early exit.
 const BLOCK: usize = 32;
 
 /// Most objects are written by a handful of actors: up to here a vector allocates nothing.

@@ -1,11 +1,11 @@
 //! Interval tree clocks (Almeida, Baquero, Fonte, *Interval Tree Clocks: A Logical Clock for Dynamic
-//! Systems*, OPODIS 2008): causality for processes that come and go, without names.
+//! Systems*, OPODIS 2008): causality for dynamic sets of processes, without names.
 //!
-//! A vector needs a name a process and keeps the names of all that ever were. Here a process owns a
-//! part of the interval [0, 1) instead: [`Stamp::seed`] owns all of it, [`Stamp::fork`] halves what
-//! one owns, [`Stamp::join`] gives it back. The clock is a function from the interval to counters,
-//! kept as a tree that is as fine as it must be, and an event raises it somewhere on the own part.
-//! Trees grow with forks and shrink again as parts come home.
+//! A vector needs a name for each process, and keeps the names of all past ones. Here a process
+//! owns a part of the interval [0, 1) instead: [`Stamp::seed`] owns all of it, [`Stamp::fork`]
+//! splits the owned part, [`Stamp::join`] merges parts. The clock is a function from the interval
+//! to counters, stored as a tree that is only as fine as necessary, and an event increments it
+//! somewhere on the owned part. Trees grow with forks and shrink again with joins.
 //!
 //! ```text
 //!   seed ── fork ──┬── event ───────────┬── join ── (whole again)
@@ -32,7 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The numbers do not count events: two stamps are compared, and nothing else is read from them.
+//! The numbers do not count events; they are only meaningful when comparing stamps.
 
 mod bits;
 mod event;
@@ -42,9 +42,9 @@ mod text;
 
 pub use stamp::{EventError, OverlappingIds, Stamp, TooDeep};
 
-/// How deep trees may be. A fork beyond it is refused, and so are bytes: nothing here recurses
-/// deeper, whatever a stranger sends. The children of one parent do not get there; a child of a child
-/// of a child does after this many generations in which nobody gives a part back by joining.
+/// The maximum depth of trees, which also bounds recursion on untrusted input: forks and encodings
+/// beyond it are rejected. The children of one parent do not reach it; a chain of children of
+/// children does after this many generations without a join.
 ///
 /// ```
 /// use synod_vclock::itc::{DEPTH_MAX, Stamp, TooDeep};

@@ -1,4 +1,4 @@
-//! Walking over the entries of a version vector.
+//! Iterators over the entries of a version vector.
 
 use alloc::vec;
 use core::array;
@@ -58,7 +58,7 @@ impl<A> ExactSizeIterator for Iter<'_, A> {}
 
 impl<A> FusedIterator for Iter<'_, A> {}
 
-// Derived, it would ask the same of the actors.
+// A derived implementation would require it of the actors.
 impl<A> Clone for Iter<'_, A> {
     fn clone(&self) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl<A: fmt::Debug> fmt::Debug for Iter<'_, A> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct IntoIter<A> {
-    /// One of the two has nothing.
+    /// One of the two is empty.
     dots: Chain<Few<A>, Many<A>>,
 }
 
@@ -148,7 +148,7 @@ impl<A: Ord> FromIterator<(A, u64)> for VersionVector<A> {
     }
 }
 
-/// Learns of each event and of the earlier ones of its actor.
+/// Includes each event and the earlier ones of its actor.
 impl<A: Ord> FromIterator<Dot<A>> for VersionVector<A> {
     fn from_iter<I: IntoIterator<Item = Dot<A>>>(dots: I) -> Self {
         let mut vector = Self::new();

@@ -1,13 +1,13 @@
-//! Causality: what happened before what, and what did neither.
+//! Exact tracking of causality: which events happened before others, and which are concurrent.
 //!
 //! # The problem
 //!
-//! Clocks of different machines disagree, so "later" on the wall says nothing about "because of".
-//! Lamport (1978) defined the order that does not need them: an event happened before another if it
-//! came earlier in the same process, if it was the sending of the message that the other received,
-//! or by a chain of such steps. Two events without such a chain are concurrent: neither can have
-//! influenced the other, and whoever orders them invents something. A scalar clock respects that
-//! order; the clocks of this crate *are* it. They tell before, after and concurrent apart exactly.
+//! Clocks of different machines disagree, so a later wall-clock time does not imply a causal
+//! dependency. Lamport (1978) defined an order without physical clocks: an event happened before
+//! another if it came earlier in the same process, if it was the sending of the message that the
+//! other received, or by a chain of such steps. Two events without such a chain are concurrent:
+//! neither can have influenced the other. A scalar clock is consistent with that order; the clocks
+//! of this crate represent it exactly: they distinguish before, after and concurrent.
 //!
 //! ```text
 //!   a  ──●────────●─────────────────●──▶        e1 happened before f2, by the message
@@ -23,27 +23,27 @@
 //!
 //! | for | use |
 //! |---|---|
-//! | processes that send messages | [`VectorClock`], or [`Stamp`](itc::Stamp) if they come and go |
-//! | copies of an object | [`VersionVector`], [`DvvSet`] for its concurrent values |
-//! | a group that is fixed, and speed | [`DenseClock`] with [`Members`] |
+//! | processes that send messages | [`VectorClock`], or [`Stamp`](itc::Stamp) for dynamic sets of processes |
+//! | replicas of an object | [`VersionVector`], [`DvvSet`] for its concurrent values |
+//! | a fixed group, and speed | [`DenseClock`] with [`Members`] |
 //! | single changes that arrive out of order | [`CausalContext`] |
 //! | objects with very many writers | [`Pruned`], at the price of false conflicts |
 //! | messages that must not arrive before their causes | [`CausalBuffer`] |
-//! | knowing what everybody has, and forgetting it | [`MatrixClock`] |
-//! | seeing what happened | [`shiviz`] logs; the example `detective` reads and draws them |
+//! | detecting what every member has, for garbage collection | [`MatrixClock`] |
+//! | visualising executions | [`shiviz`] logs; the example `detective` reads and draws them |
 //!
 //! # The model
 //!
-//! Processes do one thing after the other, and messages may be lost, repeated, late and out of
-//! order. A name (an actor, a member) belongs to one process at a time, which does not forget its
-//! own counter; where a message shows that one did, it is refused. Peers may be broken: whatever
-//! they send is refused with a reason or is harmless. Lies that are consistent cannot be seen: who
-//! claims to know events of a third party is believed.
+//! Processes are sequential, and messages may be lost, duplicated, delayed and reordered. A name
+//! (an actor, a member) belongs to one process at a time, which must not lose its own counter; a
+//! message that reveals such a loss is rejected. Peers may be faulty: whatever they send is
+//! rejected with a reason or is harmless. Consistent lies cannot be detected: claims about events
+//! of third parties are trusted.
 //!
 //! # The loop
 //!
-//! All of it is values without input and output, time or threads. Call for each event, put the clock
-//! into each message, hand it over on receipt:
+//! All types are values without I/O, time or threads. Call the clock for each event, put its value
+//! into each message, and pass it in on receipt:
 //!
 //! ```
 //! use synod_vclock::{CausalOrder, VectorClock};
@@ -62,13 +62,12 @@
 //! # Guarantees
 //!
 //! - The orders are exact, and each theorem behind them is a test of that name which drives random
-//!   executions against sets of events. [`Pruned`] may say that it does not know; what it says is
-//!   true.
-//! - One history has one value: no entry of zero, no tree in another form, also after decoding. So
-//!   equality, hashes and bytes mean what they say.
+//!   executions against sets of events. [`Pruned`] may return "unknown"; any other answer is exact.
+//! - Each history has one representation (no zero entries, no other tree forms), also after
+//!   decoding, so equality, hashes and bytes can be relied on.
 //! - No counter wraps: [`Overflow`].
 //! - No input panics, recurses without bound, or allocates beyond [`Limits`].
-//! - An order of clocks is partial, and nothing here pretends otherwise:
+//! - The order of clocks is partial, and no total order is offered:
 //!
 //! ```
 //! fn partially_ordered<T: PartialOrd>(_: T) {}
@@ -79,7 +78,7 @@
 //! totally_ordered(synod_vclock::VersionVector::<u64>::new());
 //! ```
 //!
-//! # Words
+//! # Terminology
 //!
 //! | elsewhere | here |
 //! |---|---|
@@ -90,20 +89,21 @@
 //! | version vector with exceptions, dot cloud | [`CausalContext`] |
 //! | causal stability, stable cut | [`MatrixClock::stable`] |
 //!
-//! # What is left out
+//! # Out of scope
 //!
-//! Scalar and hybrid clocks (they are in `synod-lamport`), CRDTs, the carriage of clocks in tracing
-//! headers, and changes of membership in [`CausalBuffer`], which are the business of a group
-//! membership service.
+//! Scalar and hybrid clocks (they are in `synod-lamport`), CRDTs, propagation of clocks in tracing
+//! headers, and membership changes in [`CausalBuffer`], which are left to a group membership
+//! service.
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for clocks and messages. `arbitrary`: drawn values for
-//! fuzzing, which links the standard library. Without that one the crate is `no_std` with `alloc`; it
-//! has no unsafe code.
+//! `serde`: `Serialize` and `Deserialize` for clocks and messages. `arbitrary`: generated values for
+//! fuzzing, which needs the standard library. Otherwise the crate is `no_std` with `alloc`; it has no
+//! unsafe code.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 // For the code that deriving `Arbitrary` makes.

@@ -6,11 +6,11 @@ use core::fmt;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{Dot, VersionVector};
 
-/// What every member of a group is known to know: a vector a member.
+/// The events that each member of a group is known to have: one vector per member.
 ///
-/// An event is causally stable once every row covers it: everybody has it, nothing that comes later
-/// can be concurrent with it, and whatever was kept for those who might not have it (tombstones,
-/// messages for retransmission, old versions) may go.
+/// An event is causally stable once every row covers it: every member has it, no later event can be
+/// concurrent with it, and data kept for members that might not have it (tombstones, messages for
+/// retransmission, old versions) may be dropped.
 ///
 /// ```
 /// use synod_vclock::{Dot, MatrixClock, VersionVector};
@@ -27,10 +27,10 @@ use crate::{Dot, VersionVector};
 /// ```
 ///
 /// Invariants: there is a row for each member, the own one included, and the own row covers all
-/// others, because whoever knows that a member knows an event knows of the event.
+/// others, because knowing that a member has an event implies having it.
 ///
-/// What is stable never stops being it, except by [`add`](Self::add) of a member that starts with
-/// less than the group has forgotten.
+/// Stable events stay stable, except when [`add`](Self::add) admits a member that starts without
+/// some of them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MatrixClock<A> {
     me: A,
@@ -38,8 +38,8 @@ pub struct MatrixClock<A> {
 }
 
 impl<A: Ord + Clone> MatrixClock<A> {
-    /// The matrix of `me` in a group of which nothing is known but its members. `me` is one of them,
-    /// named or not.
+    /// The initial matrix of `me` in a group with these members. `me` is a member whether or not it
+    /// is listed.
     ///
     /// ```
     /// use synod_vclock::MatrixClock;
@@ -79,7 +79,7 @@ impl<A: Ord + Clone> MatrixClock<A> {
         self.rows.keys()
     }
 
-    /// What the member is known to know; `None` for a stranger.
+    /// The events that the member is known to have; `None` for a non-member.
     ///
     /// ```
     /// use synod_vclock::{MatrixClock, VersionVector};
@@ -96,11 +96,11 @@ impl<A: Ord + Clone> MatrixClock<A> {
         self.rows.get(member)
     }
 
-    /// Learns that `member` knows what `vector` says: from the vector that its message carries, or,
-    /// for the own row, from an own event or delivery.
+    /// Records that `member` has the events of `vector`: from the vector of its message, or, for
+    /// the own row, after an own event or delivery.
     ///
     /// # Errors
-    /// [`Stranger`] if it is no member; nothing is changed.
+    /// [`Stranger`] if it is not a member; nothing is changed.
     ///
     /// ```
     /// use synod_vclock::{MatrixClock, VersionVector};
@@ -120,12 +120,11 @@ impl<A: Ord + Clone> MatrixClock<A> {
         Ok(())
     }
 
-    /// Learns everything that another member's matrix says: one exchange tells what third members
-    /// know. Rows of strangers are passed over, so that members may join and leave at different
-    /// times.
+    /// Merges another member's matrix, which includes information about third members. Rows of
+    /// non-members are ignored, so that members may join and leave at different times.
     ///
     /// # Errors
-    /// [`Stranger`] if the other is no member; nothing is changed.
+    /// [`Stranger`] if the other is not a member; nothing is changed.
     ///
     /// ```
     /// use synod_vclock::{Dot, MatrixClock, VersionVector};
@@ -154,7 +153,7 @@ impl<A: Ord + Clone> MatrixClock<A> {
         Ok(())
     }
 
-    /// What every member is known to know: the greatest lower bound of the rows.
+    /// The stable events: the greatest lower bound of the rows.
     ///
     /// ```
     /// use synod_vclock::{MatrixClock, VersionVector};
@@ -189,8 +188,8 @@ impl<A: Ord + Clone> MatrixClock<A> {
         self.rows.values().all(|row| row.contains(dot))
     }
 
-    /// Takes in a member that starts from the state that `knows` describes: what it gets from the
-    /// member that lets it in. Of one that is a member already it is an [`observe`](Self::observe).
+    /// Adds a member that starts from the state that `knows` describes, received from the member
+    /// that admits it. For an existing member it is an [`observe`](Self::observe).
     ///
     /// ```
     /// use synod_vclock::{MatrixClock, VersionVector};
@@ -286,7 +285,7 @@ impl<A: Wire + Ord + Clone> Wire for MatrixClock<A> {
     }
 }
 
-/// Somebody who is not a member of the group.
+/// The process is not a member of the group.
 ///
 /// ```
 /// use synod_vclock::{MatrixClock, Stranger, VersionVector};

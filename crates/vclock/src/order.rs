@@ -3,10 +3,11 @@ use core::fmt;
 
 use crate::VersionVector;
 
-/// How one point of a causal history stands to another.
+/// The causal order of two points of a history.
 ///
-/// It is what `Option<Ordering>` says of a partial order, with a name for the case that matters
-/// most: nobody can forget to handle [`Concurrent`](Self::Concurrent), or read it as "equal".
+/// It is equivalent to `Option<Ordering>`, but with an explicit variant for
+/// [`Concurrent`](Self::Concurrent), so that this case cannot be overlooked or mistaken for
+/// "equal".
 ///
 /// ```
 /// use synod_vclock::{CausalOrder, VersionVector};
@@ -20,13 +21,13 @@ use crate::VersionVector;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum CausalOrder {
-    /// Both know exactly the same events.
+    /// Both include exactly the same events.
     Equal,
-    /// The first knows less: it happened before the second.
+    /// The first includes fewer events: it happened before the second.
     Before,
-    /// The first knows more: it happened after the second.
+    /// The first includes more events: it happened after the second.
     After,
-    /// Each knows something that the other does not.
+    /// Each includes an event that the other does not.
     Concurrent,
 }
 
@@ -86,7 +87,7 @@ impl CausalOrder {
         }
     }
 
-    /// Whether the first knows everything that the second knows: it is equal or after.
+    /// Whether the first includes every event of the second: it is equal or after.
     ///
     /// ```
     /// use synod_vclock::CausalOrder;
@@ -132,12 +133,12 @@ impl fmt::Display for CausalOrder {
     }
 }
 
-/// Puts events into an order that no cause follows its effect in: a total order that contains the
-/// causal one. Concurrent events stay as they stood where that is possible.
+/// Sorts events so that causes precede their effects: a total order that extends the causal one.
+/// Concurrent events keep their relative order where possible.
 ///
 /// Sorting by `partial_cmp(..).unwrap_or(Equal)` does not do this: "concurrent" is not "equal", since
-/// `a` may be concurrent with `b` and `b` with `c` while `a` is before `c`, and a sort that is told
-/// otherwise leaves them in any order, or panics.
+/// `a` may be concurrent with `b` and `b` with `c` while `a` is before `c`, and such a comparison
+/// makes a sort return any order, or panic.
 ///
 /// ```
 /// use synod_vclock::{VersionVector, causal_sort};
@@ -154,7 +155,7 @@ impl fmt::Display for CausalOrder {
 /// assert_eq!(log.map(|event| event.0), ["elsewhere", "question", "answer"]);
 /// ```
 pub fn causal_sort<T, A: Ord>(events: &mut [T], clock: impl Fn(&T) -> &VersionVector<A>) {
-    // Who knows more has the greater sum. The sort is stable.
+    // A later event has a greater sum. The sort is stable.
     events.sort_by_cached_key(|event| clock(event).event_count());
 }
 

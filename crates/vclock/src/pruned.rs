@@ -4,21 +4,20 @@ use alloc::vec::Vec;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{Dot, VersionVector};
 
-/// A version vector that forgets its oldest entries to stay small. It is lossy, and a type of its
-/// own because of it: it has no `PartialOrd`, and its [`LossyOrder`] knows "unknown".
+/// A version vector that drops its oldest entries to stay small. Because it is lossy it is a
+/// separate type, without `PartialOrd` and with a [`LossyOrder`] that includes "unknown".
 ///
-/// What it does say is true. A store that took a concurrent write for an old one would lose it; one
-/// that takes an old write for a concurrent one keeps a sibling too many. To hold that, the vector
-/// remembers *that* it has forgotten: each pruning leaves a digest of what it dropped, and one vector
-/// covers another only where it has dropped the same as well. (The digests are 128 bits of FNV-1a,
-/// which nobody meets by chance and somebody can meet on purpose: among hostile writers do not
-/// prune.)
+/// Its other answers are exact. A store that mistook a concurrent write for an old one would lose it,
+/// whereas mistaking an old write for a concurrent one only keeps an extra sibling. To ensure this,
+/// each pruning leaves a digest of the dropped entries, and one vector covers another only if it has
+/// dropped the same ones. (The digests are 128 bits of FNV-1a, which do not collide by chance but can
+/// be made to collide: do not prune with hostile writers.)
 ///
-/// Why one would: an object that 10,000 clients have written once each has a vector of 29,874 bytes,
-/// in every read and every write; with the default bounds 348 are left (`tests/pruned.rs`). Where few
-/// servers write for all clients, a [`DvvSet`](crate::DvvSet) has no need of it.
+/// Example: an object that 10,000 clients have written once each has a vector of 29,874 bytes, in
+/// every read and every write; with the default bounds it is 348 bytes (`tests/pruned.rs`). A
+/// [`DvvSet`](crate::DvvSet), with few servers that write for all clients, does not need pruning.
 ///
-/// Stamps are the caller's clock in any unit, and decide only what is forgotten.
+/// Stamps are readings of the caller's clock in any unit, and only decide what is dropped.
 ///
 /// ```
 /// use synod_vclock::{Dot, LossyOrder, PrunePolicy, Pruned};
@@ -40,13 +39,13 @@ use crate::{Dot, VersionVector};
 /// assert_eq!(pruned.lossy_cmp(&next), LossyOrder::AtMost);
 /// ```
 ///
-/// An actor keeps its own counter and names its events itself: a vector that has forgotten an actor
-/// would give it old names anew, which is why there is no `increment`.
+/// An actor must keep its own counter and name its events itself: a vector that has dropped an
+/// actor would reuse old names, which is why there is no `increment`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pruned<A> {
     /// By actor, ascending.
     entries: Vec<Stamped<A>>,
-    /// Digests of what was dropped, each by one pruning, or by several that were drawn together.
+    /// Digests of dropped entries, each of one pruning, or of several merged ones.
     dropped: BTreeSet<u128>,
 }
 
@@ -56,7 +55,7 @@ struct Stamped<A> {
     stamp: u64,
 }
 
-/// When entries are forgotten: the four bounds that Riak made known as small, big, young and old.
+/// When entries are dropped: the four bounds known from Riak as small, big, young and old.
 ///
 /// While there are more than `entries_min` entries and the oldest is at least `age_min` old, it is
 /// dropped if there are more than `entries_max`, or if it is more than `age_max` old.
@@ -69,13 +68,13 @@ struct Stamped<A> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrunePolicy {
-    /// So many are always kept; 50 unless told.
+    /// This many entries are always kept; default 50.
     pub entries_min: usize,
-    /// More than these are dropped if they are not young; 50 unless told.
+    /// Entries beyond this number are dropped unless they are young; default 50.
     pub entries_max: usize,
-    /// Younger ones are always kept, in the unit of the stamps; 20 unless told.
+    /// Younger entries are always kept, in the unit of the stamps; default 20.
     pub age_min: u64,
-    /// Older ones are dropped if there are enough; 86,400 unless told.
+    /// Older entries are dropped if there are more than `entries_min`; default 86,400.
     pub age_max: u64,
 }
 
@@ -90,7 +89,7 @@ impl Default for PrunePolicy {
     }
 }
 
-/// What can be said of two vectors that may have forgotten.
+/// The order of two vectors that may have dropped entries.
 ///
 /// Between [complete](Pruned::is_complete) vectors it is exact: `AtMost` is before, `AtLeast` is
 /// after, `Unknown` is concurrent.
@@ -105,18 +104,18 @@ impl Default for PrunePolicy {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LossyOrder {
-    /// Both know exactly the same.
+    /// Both include exactly the same events.
     Equal,
-    /// The second knows everything that the first knows: before or equal.
+    /// The second includes everything of the first: before or equal.
     AtMost,
-    /// The first knows everything that the second knows: after or equal.
+    /// The first includes everything of the second: after or equal.
     AtLeast,
-    /// Concurrent, or the part that would tell is forgotten. Treat them as concurrent.
+    /// Concurrent, or undecidable because of dropped entries. Treat them as concurrent.
     Unknown,
 }
 
 impl<A> Pruned<A> {
-    /// Nothing is known, and nothing forgotten.
+    /// An empty, complete vector.
     ///
     /// ```
     /// use synod_vclock::Pruned;
@@ -157,8 +156,8 @@ impl<A> Pruned<A> {
         self.entries.is_empty()
     }
 
-    /// Whether nothing was ever forgotten, here or in what was joined. Between complete vectors the
-    /// order is exact.
+    /// Whether nothing was ever dropped, here or in joined vectors. The order of complete vectors
+    /// is exact.
     ///
     /// ```
     /// use synod_vclock::{Dot, PrunePolicy, Pruned};
@@ -189,7 +188,7 @@ impl<A> Pruned<A> {
 }
 
 impl<A: Ord + Clone> Pruned<A> {
-    /// Learns of an event and of the earlier ones of its actor, at a time of the caller's clock.
+    /// Includes an event and the earlier ones of its actor, at a time of the caller's clock.
     ///
     /// ```
     /// use synod_vclock::{Dot, Pruned};
@@ -203,7 +202,7 @@ impl<A: Ord + Clone> Pruned<A> {
         self.raise(Stamped { dot, stamp });
     }
 
-    /// Learns everything that `other` knows, and that it has forgotten.
+    /// Merges `other`, including its digests of dropped entries.
     ///
     /// ```
     /// use synod_vclock::{Dot, Pruned};
@@ -273,7 +272,7 @@ impl<A: Ord + Clone> Pruned<A> {
         count
     }
 
-    /// How the history stands to another, as far as both remember.
+    /// Compares two histories, as far as their entries allow.
     ///
     /// ```
     /// use synod_vclock::{Dot, LossyOrder, Pruned};
@@ -292,8 +291,8 @@ impl<A: Ord + Clone> Pruned<A> {
         }
     }
 
-    /// Whether everything that `other` knows is surely known here, so that it may be dropped in
-    /// favour of this one.
+    /// Whether everything in `other` is certainly included here, so that it may be replaced by this
+    /// one.
     ///
     /// ```
     /// use synod_vclock::{Dot, Pruned};
@@ -330,8 +329,8 @@ impl<A: Ord + Clone> Pruned<A> {
             .binary_search_by(|entry| entry.dot.actor.cmp(actor))
     }
 
-    /// Makes one digest of too many: it stands for exactly what they stood for, so orders stay true,
-    /// and fewer of them can be told.
+    /// Merges excess digests into one that represents exactly the same entries: orders stay correct,
+    /// but more of them are unknown.
     fn draw_together(&mut self) {
         if self.dropped.len() > DIGESTS_MAX {
             let bytes = self.dropped.iter().flat_map(|digest| digest.to_be_bytes());
@@ -407,8 +406,7 @@ fn digest(bytes: &[u8]) -> u128 {
 const FNV_OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
 const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
-/// Prunings that are told apart: what pruning saves is entries without bound, so what it leaves
-/// behind must have one.
+/// The most digests kept separately, so that the traces of pruning are bounded too.
 const DIGESTS_MAX: usize = 8;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! How vectors look in the formats of serde, and how much is taken in from one.
+//! The serde representation of vectors, and limits for deserializing them.
 //!
-//! A vector is a map from actor to counter where people read it and actors are texts, and a
-//! sequence of pairs otherwise: the maps of JSON take only texts for keys. The length always comes
-//! first, because formats that do not describe themselves (postcard, bincode) need it.
+//! A vector is a map from actor to counter in human-readable formats if actors are strings, and a
+//! sequence of pairs otherwise: keys of JSON maps must be strings. The length is always given,
+//! because formats that are not self-describing (postcard, bincode) need it.
 
 mod probe;
 
@@ -249,7 +249,7 @@ pub(crate) fn bounded_bytes<'de, D: Deserializer<'de>>(
     deserializer.deserialize_seq(Bytes)
 }
 
-/// What a stranger says of the length is believed as far as the limit goes.
+/// Trusts a stated length only up to the limit.
 fn capacity(hint: Option<usize>) -> usize {
     hint.unwrap_or(0).min(Limits::default().entries_max)
 }

@@ -1,5 +1,5 @@
-//! Logs that carry a vector clock an event, in the format that [ShiViz] draws and GoVector writes,
-//! and a reader that believes none of it before it has checked all of it.
+//! Logs with a vector clock for each event, in the format of [ShiViz] and GoVector, and a parser
+//! that validates them completely.
 //!
 //! A record is two lines, in one of two [`Layout`]s:
 //!
@@ -9,8 +9,7 @@
 //!   (event first: what ShiViz expects)      (clock first: what GoVector writes)
 //! ```
 //!
-//! Each host writes its own file. Put them one behind the other, in any order, and they are the log
-//! of the run:
+//! Each host writes its own file. Their concatenation, in any order, is the log of the run:
 //!
 //! ```
 //! use synod_vclock::shiviz::{Layout, Log, Logger};
@@ -27,10 +26,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is written matches the default regular expression of ShiViz,
-//! `(?<event>.*)\n(?<host>\S*) (?<clock>{.*})`, record by record. The expression is not anchored, so
-//! that it would take an event such as `got {}` for a host and a clock, with the line break before
-//! it for an empty event. Such events are written two spaces to the right, and read back to the left.
+//! What is written matches the default regular expression of ShiViz, `(?<event>.*)\n(?<host>\S*)
+//! (?<clock>{.*})`, record by record. The expression is not anchored, so it would parse an event such
+//! as `got {}` as a host and a clock, with an empty event before it. Such events are written with an
+//! indent of two spaces, which is removed on reading.
 //!
 //! [ShiViz]: https://bestchai.bitbucket.io/shiviz/
 
@@ -94,7 +93,7 @@ impl Record {
         Ok(Self { host, clock, event })
     }
 
-    /// Whose event it is.
+    /// The host of the event.
     ///
     /// ```
     /// use synod_vclock::shiviz::Logger;
@@ -170,7 +169,7 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// In which order the two lines of a record come.
+/// The order of the two lines of a record.
 ///
 /// ```
 /// use synod_vclock::shiviz::{Layout, Log};
@@ -202,7 +201,7 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// The logger of a host that has seen nothing.
+    /// The logger of a host without events.
     ///
     /// # Errors
     /// [`RecordError::HostNotAWord`].
@@ -216,7 +215,7 @@ impl Logger {
         Self::resume(VectorClock::new(host.into()))
     }
 
-    /// The logger of a host that goes on where its clock stopped.
+    /// The logger of a restarted host, which continues from its clock.
     ///
     /// # Errors
     /// [`RecordError::HostNotAWord`].
@@ -280,7 +279,7 @@ impl Logger {
     }
 }
 
-/// Why there is no such record.
+/// Why a record is invalid.
 ///
 /// ```
 /// use synod_vclock::shiviz::{Logger, RecordError};

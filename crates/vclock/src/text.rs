@@ -1,4 +1,4 @@
-//! Clocks as texts: what `Display` writes is read back, and nothing else is.
+//! The text form of clocks: `FromStr` accepts exactly what `Display` writes.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -7,7 +7,7 @@ use core::str::FromStr;
 use crate::entries::Entries;
 use crate::{CausalContext, Dot, Limits, VersionVector};
 
-/// A text is not what `Display` writes of such a value.
+/// A text is not the `Display` form of such a value.
 ///
 /// ```
 /// use synod_vclock::{Dot, ParseError, VersionVector};

@@ -3,7 +3,7 @@ use core::fmt;
 use crate::{CausalOrder, Overflow, VersionVector};
 
 /// The clock of one process (Fidge 1988, Mattern 1989): each of its events gets a vector, and the
-/// vectors are ordered exactly as the events happened.
+/// order of the vectors is exactly the causal order of the events.
 ///
 /// For events `e` and `f` of any processes, `e` happened before `f` if and only if `V(e) < V(f)`,
 /// and the entry of process `i` in `V(e)` is the number of `i`'s events in the past of `e`, itself
@@ -25,7 +25,7 @@ use crate::{CausalOrder, Overflow, VersionVector};
 /// ```
 ///
 /// Invariant: no other process knows of more events of this one than it has made itself. A message
-/// that claims more is refused, which also keeps a hostile one from driving the counter to its end.
+/// that claims more is rejected, which also prevents a hostile one from exhausting the counter.
 /// After a crash restore the clock with [`restore`](Self::restore), or take another name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -39,7 +39,7 @@ pub struct VectorClock<A> {
 }
 
 impl<A> VectorClock<A> {
-    /// The clock of a process that has seen nothing.
+    /// The clock of a new process.
     ///
     /// ```
     /// use synod_vclock::VectorClock;
@@ -51,8 +51,7 @@ impl<A> VectorClock<A> {
         Self::restore(me, VersionVector::new())
     }
 
-    /// The clock of a process that goes on where it stopped: `now` must include every event that it
-    /// has told anybody of.
+    /// The clock of a restarted process: `now` must include every event that it has sent to others.
     ///
     /// ```
     /// use synod_vclock::{VectorClock, VersionVector};
@@ -95,7 +94,7 @@ impl<A> VectorClock<A> {
 }
 
 impl<A: Ord + Clone> VectorClock<A> {
-    /// An event that concerns nobody else. Returns its vector.
+    /// A local event. Returns its vector.
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
@@ -159,7 +158,7 @@ impl<A: Ord + Clone> VectorClock<A> {
         Ok(&self.now)
     }
 
-    /// How the latest event here stands to the latest event there.
+    /// Compares the latest events of two clocks.
     ///
     /// ```
     /// use synod_vclock::{CausalOrder, VectorClock};
@@ -181,7 +180,7 @@ impl<A: fmt::Display> fmt::Display for VectorClock<A> {
     }
 }
 
-/// Why a message's vector was refused.
+/// Why a message's vector was rejected.
 ///
 /// ```
 /// use synod_vclock::{ReceiveError, VectorClock, VersionVector};
@@ -193,16 +192,16 @@ impl<A: fmt::Display> fmt::Display for VectorClock<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// It knows of events that this process has not made: it is forged, or the process has lost its
-    /// memory and two of its lives share a name.
+    /// It includes events that this process has not made: it is forged, or the process has lost its
+    /// state and two of its incarnations share a name.
     #[error("the message knows of {claimed} events of this process, which has made {made}")]
     FromOwnFuture {
-        /// What the message says.
+        /// The counter in the message.
         claimed: u64,
-        /// What is true.
+        /// The counter of this process.
         made: u64,
     },
-    /// The own counter is at its end.
+    /// The own counter is at its maximum.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }

@@ -10,16 +10,16 @@ use crate::entries::Entries;
 use crate::iter::Iter;
 use crate::{CausalOrder, Dot, Overflow};
 
-/// How many events of each actor are known: a causal history whose gaps are closed, in one number
-/// an actor.
+/// The number of known events of each actor: a causal history without gaps, with one counter per
+/// actor.
 ///
-/// It answers for objects that are copied (version vectors, Parker et al. 1983) and, with an owner
-/// beside it, for processes ([`VectorClock`](crate::VectorClock)). An actor that is not named has a
-/// counter of zero, and there is no other way to have one: not by decoding either.
+/// It serves replicated objects (version vectors, Parker et al. 1983) and, together with an owner,
+/// processes ([`VectorClock`](crate::VectorClock)). An absent actor has a counter of zero; explicit
+/// zero entries do not exist, not even after decoding.
 ///
 /// Up to eight actors are stored in place: a vector of `u64` actors has 136 bytes, of `String` actors
 /// 264, and one with more actors an allocation besides, with a slot for each. It is [`PartialOrd`] and
-/// never `Ord`: a total order of histories would have to lie about the concurrent ones.
+/// never `Ord`: a total order would misrepresent concurrent histories.
 ///
 /// ```
 /// use synod_vclock::{CausalOrder, VersionVector};
@@ -44,7 +44,7 @@ pub struct VersionVector<A> {
 }
 
 impl<A> VersionVector<A> {
-    /// Nothing has happened.
+    /// An empty history.
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -70,7 +70,7 @@ impl<A> VersionVector<A> {
         self.entries.len()
     }
 
-    /// Whether nothing has happened.
+    /// Whether the history is empty.
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -125,8 +125,8 @@ impl<A: Ord> VersionVector<A> {
         self.entries.find(actor).map_or(0, |dot| dot.counter.get())
     }
 
-    /// How many events are known in all. What happened before has a smaller sum, so whatever is sorted
-    /// by it has its causes first: [`causal_sort`](crate::causal_sort).
+    /// How many events are known in all. An earlier history has a smaller sum, so sorting by it puts
+    /// causes first: [`causal_sort`](crate::causal_sort).
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -152,10 +152,10 @@ impl<A: Ord> VersionVector<A> {
         self.get(&dot.actor) >= dot.counter.get()
     }
 
-    /// A new event of `actor`, and its name.
+    /// Adds a new event of `actor`, and returns its dot.
     ///
     /// # Errors
-    /// [`Overflow`] if its counter is at its end; nothing is changed.
+    /// [`Overflow`] if its counter is at its maximum; nothing is changed.
     ///
     /// ```
     /// use synod_vclock::{Dot, VersionVector};
@@ -180,10 +180,10 @@ impl<A: Ord> VersionVector<A> {
         Ok(first)
     }
 
-    /// Learns of an event, and with it of all earlier ones of its actor.
+    /// Includes an event and all earlier ones of its actor.
     ///
-    /// A vector cannot say "the third but not the second": where that matters keep a
-    /// [`CausalContext`](crate::CausalContext).
+    /// A vector cannot represent "the third but not the second": use a
+    /// [`CausalContext`](crate::CausalContext) for that.
     ///
     /// ```
     /// use synod_vclock::{Dot, VersionVector};
@@ -197,7 +197,7 @@ impl<A: Ord> VersionVector<A> {
         self.entries.raise(dot);
     }
 
-    /// The least upper bound: learns everything that `other` knows.
+    /// The least upper bound: adds everything in `other`.
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -213,7 +213,7 @@ impl<A: Ord> VersionVector<A> {
         self.entries.join(&other.entries);
     }
 
-    /// The greatest lower bound: keeps what both know.
+    /// The greatest lower bound: keeps what both include.
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -226,7 +226,7 @@ impl<A: Ord> VersionVector<A> {
         self.entries.meet(&other.entries);
     }
 
-    /// How the history stands to another, in one pass over both.
+    /// Compares two histories, in one pass over both.
     ///
     /// ```
     /// use synod_vclock::{CausalOrder, VersionVector};
@@ -253,8 +253,8 @@ impl<A: Ord> VersionVector<A> {
         self.entries.descends(&other.entries)
     }
 
-    /// The events known here and not there, as ranges of counters: what to send to a replica that
-    /// told its vector.
+    /// The events known here and not in `other`, as ranges of counters: what to send to a replica
+    /// with that vector.
     ///
     /// ```
     /// use synod_vclock::VersionVector;
@@ -271,10 +271,10 @@ impl<A: Ord> VersionVector<A> {
         })
     }
 
-    /// Keeps the entries that `keep` wants, and forgets the others with all their events.
+    /// Keeps the entries for which `keep` returns true, and drops the others with all their events.
     ///
-    /// Forgetting is not undoing: afterwards the vector compares as if it had never known them,
-    /// which is wrong wherever another copy still does. [`Pruned`](crate::Pruned) keeps track.
+    /// Afterwards the vector compares as if it had never included them, which is wrong if another
+    /// copy still does. [`Pruned`](crate::Pruned) keeps track of that.
     ///
     /// ```
     /// use synod_vclock::VersionVector;

@@ -1,9 +1,9 @@
-//! Mutual exclusion without a coordinator: what the total order of 1978 is for.
+//! Mutual exclusion without a coordinator, by the total order of Lamport (1978).
 //!
-//! A resource may be used by one process at a time, and in the order in which it was asked for.
-//! Nobody grants it: each process knows from stamped messages who asked when, and all come to the
-//! same conclusion (Lamport, *Time, Clocks, and the Ordering of Events in a Distributed System*,
-//! the five rules behind figure 2).
+//! A resource may be used by one process at a time, in the order of requests. There is no
+//! coordinator: each process learns from timestamped messages which process requested it when, and
+//! all reach the same conclusion (Lamport, *Time, Clocks, and the Ordering of Events in a
+//! Distributed System*, the five rules behind figure 2).
 //!
 //! ```text
 //!   P1  ──●request 1@1────────────────────────●─enters──────●release────────────▶
@@ -23,14 +23,14 @@
 //! | rule 5: granted if the own request is first in ⇒ and everybody has sent something later | [`Output::Entered`] |
 //! | messages arrive, and in the order in which they were sent | neither is needed, see below |
 //!
-//! Every message tells the whole of what its sender asks for at a time, and of two the later one
-//! counts. So messages may overtake one another, come twice, and get lost as long as
-//! [`handle_timeout`](MutualExclusion::handle_timeout) asks again; and the queue of requests is at
-//! most one a process.
+//! Every message contains the complete state of its sender's request at a time, and a later message
+//! replaces an earlier one. So messages may be reordered, duplicated, and lost as long as
+//! [`handle_timeout`](MutualExclusion::handle_timeout) retransmits; and the queue holds at most one
+//! request per process.
 //!
-//! As in the paper, processes do not fail: one that stops while others wait stops them all until
-//! it comes back, and then it must not begin at time zero, but at the
-//! [time it had](MutualExclusion::now).
+//! As in the paper, processes do not fail: one that stops while others wait blocks them until it
+//! restarts, and then it must not start at time zero, but at the [time it
+//! had](MutualExclusion::now).
 
 #[path = "message.rs"]
 mod message;
@@ -43,8 +43,8 @@ pub(crate) use message::{Message, Output};
 use peer::Owed;
 pub(crate) use peer::Peer;
 
-/// One process's side of the exclusion, without I/O: requests and messages go in, messages and
-/// the news of having entered come out of [`poll_output`](Self::poll_output).
+/// One process's side of the exclusion, without I/O: requests and messages go in; messages and the
+/// notification of having entered come out of [`poll_output`](Self::poll_output).
 ///
 /// `P` holds the other processes and decides where: an array needs no allocator, a `Vec` any
 /// number of them. Nothing here allocates.
@@ -54,21 +54,22 @@ pub(crate) use peer::Peer;
 ///   [`release`](Self::release) (condition I of the paper);
 /// - they enter in the order of the stamps of their requests (condition II), so the stamp serves
 ///   as a fencing token;
-/// - if messages arrive and nobody keeps the resource, every request is granted (condition III);
-/// - whatever this process asks for or gives up ticks its clock, so one time of its clock is one
-///   state of its request.
+/// - if messages arrive and every holder releases the resource, every request is granted (condition
+///   III);
+/// - each request and release ticks the clock, so each time of the clock corresponds to one state
+///   of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct MutualExclusion<N, P> {
     id: N,
     clock: LamportClock,
     peers: P,
     phase: Phase,
-    /// Having entered has not been told yet.
+    /// The entry has not been reported yet.
     news: bool,
     ignored: u64,
 }
 
-/// Where a process stands with its own request.
+/// The state of the own request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Idle,
@@ -81,9 +82,9 @@ where
     N: Copy + Ord,
     P: AsRef<[Peer<N>]> + AsMut<[Peer<N>]>,
 {
-    /// The process `id` among `peers`, which are all others. Its clock begins at `start`:
-    /// [`LamportTime::ZERO`], or, where a process of this name has been before, a time not below
-    /// that one's last [`now`](Self::now). What that one had asked for or held is given up.
+    /// The process `id`, with all other processes as `peers`. Its clock starts at `start`:
+    /// [`LamportTime::ZERO`], or, for a restarted process, a time not below its last
+    /// [`now`](Self::now). A request from before the restart is abandoned.
     ///
     /// # Errors
     /// [`PeersError`] if a name occurs twice.
@@ -106,16 +107,16 @@ where
         })
     }
 
-    /// Asks for the resource, and gives the stamp of the request, by which it is granted in turn
-    /// (rule 1).
+    /// Requests the resource, and returns the stamp of the request, which determines its turn (rule
+    /// 1).
     ///
     /// # Errors
-    /// [`RequestError`]; nothing is asked for then.
+    /// [`RequestError`]; nothing is requested then.
     pub(crate) fn request(&mut self) -> Result<Stamp<N>, RequestError> {
         if self.phase != Phase::Idle {
             return Err(RequestError::Pending);
         }
-        // One time is kept for the release, so that it cannot fail.
+        // One time is reserved for the release, so that it cannot fail.
         if self.clock.now() >= LAST_BUT_ONE {
             return Err(RequestError::Overflow);
         }
@@ -129,7 +130,7 @@ where
         Ok(Stamp::new(time, self.id))
     }
 
-    /// Gives the resource back, or stops waiting for it (rule 3).
+    /// Releases the resource, or stops waiting for it (rule 3).
     ///
     /// # Errors
     /// [`NotRequested`].
@@ -145,9 +146,9 @@ where
         Ok(())
     }
 
-    /// A message came from the process `from`, as the transport knows it (rules 2 and 4). One
-    /// that makes no sense is ignored and counted: from nobody, asking later than it was sent, or
-    /// from too far a future.
+    /// Handles a message from the process `from`, as identified by the transport (rules 2 and 4).
+    /// An invalid one is ignored and counted: from an unknown process, with a request later than
+    /// its sending, or too far in the future.
     pub(crate) fn handle_message(&mut self, from: N, message: Message) {
         let (time, request) = (message.time(), message.request());
         let late = time >= LAST_BUT_ONE || self.clock.now() >= LAST_BUT_ONE;
@@ -164,15 +165,15 @@ where
             peer.heard = time;
             peer.request = request;
         }
-        // Also to one that was overtaken: its sender waits for a word from here all the same.
+        // Also to an outdated one: its sender waits for an answer all the same.
         if matches!(message, Message::Request { .. }) {
             peer.owed = peer.owed.max(Owed::Acknowledge);
         }
         self.enter_if_granted();
     }
 
-    /// Asks those again who stand in the way: call it when messages may have been lost. Does
-    /// nothing while no request waits.
+    /// Sends the request again to the processes that have not let it pass: call it when messages
+    /// may have been lost. Does nothing while no request is waiting.
     pub(crate) fn handle_timeout(&mut self) {
         let Phase::Waiting(own) = self.phase else {
             return;
@@ -185,8 +186,8 @@ where
         }
     }
 
-    /// What to do next; `None` until something happens. There is at most one message to each
-    /// process, since the latest says all.
+    /// The next output; `None` if there is none. There is at most one message to each process,
+    /// since the latest contains the complete state.
     pub(crate) fn poll_output(&mut self) -> Option<Output<N>> {
         if self.news {
             self.news = false;
@@ -213,14 +214,14 @@ where
         }
     }
 
-    /// The time of this process's clock. Store it at an orderly stop: the process that takes its
-    /// place must not begin below it.
+    /// The time of this process's clock. Store it at shutdown: a restarted process must not start
+    /// below it.
     #[must_use]
     pub(crate) const fn now(&self) -> LamportTime {
         self.clock.now()
     }
 
-    /// How many messages were ignored because they made no sense.
+    /// How many invalid messages were ignored.
     #[must_use]
     pub(crate) fn ignored(&self) -> u64 {
         self.ignored
@@ -246,7 +247,7 @@ where
 }
 
 impl Phase {
-    /// The time of the own request, from asking to giving back.
+    /// The time of the own request, from request to release.
     fn request(self) -> Option<LamportTime> {
         match self {
             Self::Idle => None,
@@ -262,20 +263,20 @@ pub(crate) struct PeersError;
 
 /// There is nothing to release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("the resource was not asked for")]
+#[error("the resource was not requested")]
 pub(crate) struct NotRequested;
 
-/// Why [`MutualExclusion::request`] asked for nothing.
+/// Why [`MutualExclusion::request`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum RequestError {
-    /// The resource is held or asked for already.
-    #[error("the resource is held or asked for already")]
+    /// The resource is already held or requested.
+    #[error("the resource is already held or requested")]
     Pending,
     /// The clock has no time left for a request and its release.
     #[error("the clock has no time left")]
     Overflow,
 }
 
-/// No receipt and no request carries a clock further than this, so that a release has a time.
+/// The limit of the clock for receipts and requests, so that a time is left for the release.
 const LAST_BUT_ONE: LamportTime = LamportTime::new(u64::MAX - 1);

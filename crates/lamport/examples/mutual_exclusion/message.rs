@@ -1,23 +1,23 @@
 use synod_lamport::{LamportTime, Stamp};
 
-/// What one process tells another: what it asks for, as of `time` of its clock.
+/// A message between processes: the state of the sender's request as of `time` of its clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Message {
-    /// The sender asks for the resource, and for an answer.
+    /// The sender requests the resource, and an answer.
     Request {
         /// When the message was sent; later than `request` if it is sent again.
         time: LamportTime,
-        /// When the sender asked for the resource.
+        /// When the sender requested the resource.
         request: LamportTime,
     },
-    /// The answer: whatever the sender asks for from now on is later.
+    /// The answer: any later request of the sender has a later time.
     Acknowledge {
         /// When the message was sent.
         time: LamportTime,
-        /// What the sender itself asks for or holds.
+        /// The sender's own request, waiting or granted.
         request: Option<LamportTime>,
     },
-    /// The sender has given back what it held.
+    /// The sender has released the resource.
     Release {
         /// When the message was sent.
         time: LamportTime,
@@ -35,7 +35,7 @@ impl Message {
         }
     }
 
-    /// The time of the sender's request, if it asks for the resource or holds it.
+    /// The time of the sender's request, if it waits for the resource or holds it.
     #[must_use]
     pub(crate) const fn request(&self) -> Option<LamportTime> {
         match self {
@@ -52,9 +52,9 @@ impl Message {
 pub(crate) enum Output<N> {
     /// Send this message.
     Send {
-        /// Whom to.
+        /// The receiver.
         to: N,
-        /// What.
+        /// The message to send.
         message: Message,
     },
     /// The resource is held, by the request of this stamp, until

@@ -1,17 +1,17 @@
 use synod_lamport::{LamportTime, Stamp};
 
-/// Another process, and what is known of it.
+/// The known state of another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Peer<N> {
     pub(crate) id: N,
-    /// The latest time at which it has said anything.
+    /// The time of its latest message.
     pub(crate) heard: LamportTime,
-    /// What it asked for, or held, at that time.
+    /// Its request at that time, waiting or granted.
     pub(crate) request: Option<LamportTime>,
     pub(crate) owed: Owed,
 }
 
-/// The message that it is to get next. A later kind says all that an earlier one does.
+/// The kind of message to send to it next. A later kind includes the earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owed {
     #[default]
@@ -22,7 +22,7 @@ pub(crate) enum Owed {
 }
 
 impl<N> Peer<N> {
-    /// A process of which nothing is known but its name.
+    /// A process from which no message has arrived.
     #[must_use]
     pub(crate) const fn new(id: N) -> Self {
         Self {
@@ -35,9 +35,8 @@ impl<N> Peer<N> {
 }
 
 impl<N: Copy + Ord> Peer<N> {
-    /// Whether rule 5 holds for the request `own` as far as this process goes: it has said
-    /// something later (so that whatever it has not told of yet is later too), and it asks for
-    /// nothing that comes first.
+    /// Whether rule 5 holds for the request `own` with regard to this process: it has sent a later
+    /// message (so its future requests are later too), and it has no earlier request.
     pub(crate) fn lets_pass(&self, own: Stamp<N>) -> bool {
         let first = self
             .request

@@ -9,18 +9,17 @@ use super::{Layout, Millis48, NowError, PhysicalClock, ReceiveError, Timestamp};
 use crate::word::{Word, advance};
 
 /// A hybrid logical clock (Kulkarni, Demirbas, Madappa, Avva, Leone: *Logical Physical Clocks*,
-/// 2014) that threads share without a lock: an event costs one reading of the physical clock and
+/// 2014) for several threads, without a lock: an event costs one reading of the physical clock and
 /// one compare-and-swap.
 ///
 /// Invariants:
-/// - each timestamp is greater than all that the clock has given and received;
+/// - each timestamp is greater than all that the clock has returned and received;
 /// - its physical part is not below the reading of the physical clock, and it is the greatest
-///   reading that this event can know of, its own or one in a received timestamp, or that of a
-///   stored bound, and a tick more for each time that the counter was used up since then;
-/// - the counter is 0 where the physical part is this event's own reading and nobody had it
-///   before;
+///   reading in the event's causal past (its own, one in a received timestamp, or a stored bound),
+///   plus a tick for each overflow of the counter since then;
+/// - the counter is 0 where the physical part is this event's own reading and was not used before;
 /// - no timestamp lies above the bound that is stored, if the clock has one;
-/// - a refused operation changes nothing.
+/// - a rejected operation changes nothing.
 ///
 /// ```
 /// use synod_lamport::hlc::HybridClock;
@@ -43,20 +42,20 @@ pub struct HybridClock<C, L = Millis48> {
     pub(super) reserving: AtomicBool,
 }
 
-/// What the events of a clock change, on any kind of word.
+/// The mutable state of a clock, on any kind of word.
 #[derive(Debug)]
 pub(crate) struct Shared<W, L> {
     /// The latest timestamp.
     pub(super) latest: W,
-    /// No timestamp above this is given. Only rises.
+    /// No timestamp above this is returned. Never decreases.
     pub(super) bound: W,
     layout: PhantomData<fn() -> L>,
 }
 
 impl<C: PhysicalClock> HybridClock<C> {
-    /// A clock of the layout [`Millis48`] without a bound: after a restart it may repeat
-    /// timestamps if the physical clock has been set back, or lagged behind a peer's. Where that
-    /// must not be, use [`restore`](Self::restore).
+    /// A clock of the layout [`Millis48`] without a bound: after a restart it may repeat timestamps
+    /// if the physical clock has been set back, or lagged behind a peer's. To prevent that, use
+    /// [`restore`](Self::restore).
     ///
     /// ```
     /// # use synod_lamport::hlc::HybridClock;
@@ -103,12 +102,11 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     }
 
     /// Sets how far ahead of the physical clock a received timestamp may be, rounded up to ticks;
-    /// `Duration::MAX` takes all. It should cover what honest clocks differ by, and what a
-    /// restarted peer may lead by, or one whose clock was set back. A lying peer can carry this
-    /// clock's timestamps so far ahead of the time, and a tick further for each time that the counter
-    /// is used up there.
+    /// `Duration::MAX` accepts all. It should cover the differences of correct clocks, and the lead
+    /// of a restarted peer or of one whose clock was set back. A malicious peer can carry this
+    /// clock's timestamps that far ahead, and a tick further each time the counter overflows there.
     ///
-    /// A physical clock that knows the bound of its error may say how far instead, anew for each
+    /// A physical clock that knows the bound of its error may provide the limit instead, for each
     /// message: [`PhysicalClock::lead_max`].
     ///
     /// ```
@@ -126,10 +124,10 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
 
     /// A local event, or the sending of a message: its timestamp, greater than all before.
     ///
-    /// The physical clock may have stepped back: the physical part then stays, and the counter goes
-    /// up, until that clock has caught up. A counter at its end is carried into the physical part,
-    /// which so leads by a tick more; peers refuse what leads by more than they take, and
-    /// [`now_within`](Self::now_within) gives nothing of that kind.
+    /// If the physical clock stepped back, the physical part stays and the counter increases until
+    /// that clock has caught up. A counter overflow is carried into the physical part, which
+    /// increases the lead by a tick; peers reject timestamps whose lead exceeds their limit, and
+    /// [`now_within`](Self::now_within) returns none of that kind.
     ///
     /// # Errors
     /// [`NowError`].
@@ -148,12 +146,13 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         Ok(self.shared.advance(ticks, 0, u64::MAX)?)
     }
 
-    /// As [`now`](Self::now), for a message that peers must not refuse: the timestamp leads the
-    /// physical clock by no more than `lead_max`, or there is none yet.
+    /// As [`now`](Self::now), for a message that peers must not reject: the timestamp leads the
+    /// physical clock by no more than `lead_max`, or an error is returned.
     ///
     /// # Errors
-    /// [`NowError`], and of it [`Ahead`](NowError::Ahead) with the time to wait. If the stored bound
-    /// is in the way as well, [`AboveBound`](NowError::AboveBound) is told: waiting is no remedy there.
+    /// [`NowError`]; in particular [`Ahead`](NowError::Ahead) with the time to wait. If the stored
+    /// bound is exceeded as well, the error is [`AboveBound`](NowError::AboveBound), since waiting
+    /// would not help.
     ///
     /// ```
     /// # use core::cell::Cell;
@@ -189,8 +188,8 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// greater than that one and than all before.
     ///
     /// # Errors
-    /// [`ReceiveError`]. The message has then not been received, as far as this clock knows: what
-    /// is stamped next may lie below it.
+    /// [`ReceiveError`]. The message then counts as not received: the next timestamp may be below
+    /// it.
     ///
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, Timestamp};
@@ -215,8 +214,7 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         Ok(stamped.map_err(NowError::from)?)
     }
 
-    /// The latest timestamp that was given; of a restored clock, before that, what was stored. No
-    /// event happens by asking.
+    /// The latest timestamp; for a restored clock initially the stored bound. Not itself an event.
     ///
     /// ```
     /// # use synod_lamport::hlc::HybridClock;
@@ -229,10 +227,10 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         Timestamp::from_u64(self.shared.latest.read())
     }
 
-    /// How far the latest timestamp is ahead of the physical clock: what that clock was set back
-    /// by, or is slower than the fastest peer's, or what a restart skipped, and what was carried.
-    /// `None` if the physical clock does not know the time. Worth a metric, and an alarm where it
-    /// comes near to what peers take.
+    /// How far the latest timestamp is ahead of the physical clock: because that clock was set back
+    /// or is behind a peer's, because a restart skipped timestamps, or because of carries. `None`
+    /// if the physical clock does not know the time. Useful as a metric, with an alarm when it
+    /// comes near the peers' limit.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -248,7 +246,7 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         Some(self.latest().since_unix_epoch().saturating_sub(unix))
     }
 
-    /// The bound that is stored: no timestamp above it is given. `None` if the clock has none.
+    /// The stored bound, above which no timestamp is returned. `None` if the clock has none.
     ///
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, Millis48, Timestamp};
@@ -274,7 +272,7 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     }
 }
 
-/// Without the physical clock, which may be a closure.
+/// Omits the physical clock, which may be a closure.
 impl<C, L: Layout> fmt::Debug for HybridClock<C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HybridClock")
@@ -299,8 +297,8 @@ impl<W, L> Shared<W, L> {
 }
 
 impl<W: Word, L: Layout> Shared<W, L> {
-    /// The bound is stored. Only the one open reservation calls this, with a bound that is not
-    /// below the one before.
+    /// Records that the bound is stored. Only called by the one open reservation, with a bound not
+    /// below the previous one.
     pub(crate) fn raise(&self, bound: Timestamp<L>) {
         self.bound.write(bound.as_u64());
     }
@@ -315,7 +313,7 @@ impl<W: Word, L: Layout> Shared<W, L> {
         received: u64,
         ticks_max: u64,
     ) -> Result<Timestamp<L>, Refused> {
-        // It only rises, so an older value refuses too early at worst.
+        // It never decreases, so an outdated value can only cause an early rejection.
         let bound = self.bound.read();
         advance(&self.latest, |latest| {
             let next = L::following(latest.max(received), ticks).ok_or(Refused::UsedUp)?;
@@ -336,11 +334,11 @@ impl<W: Word, L: Layout> Shared<W, L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     AboveBound,
-    /// It would lie in this tick.
+    /// It would be in this tick, which is beyond the limit.
     Ahead {
         ticks: u64,
     },
-    /// There is none.
+    /// The layout has no further timestamp.
     UsedUp,
 }
 

@@ -1,4 +1,4 @@
-//! Timestamps to and from other people's times.
+//! Conversions of timestamps to and from other time types.
 
 use core::time::Duration;
 
@@ -22,8 +22,8 @@ impl<L: Layout> Timestamp<L> {
         Self::at_unix(Duration::new(ntp64 >> 32, nanos))
     }
 
-    /// The physical part as such a time, rounded up, so that it comes back; `None` after 7 February
-    /// 2106, where its seconds end. The counter is left out.
+    /// The physical part as such a time, rounded up, so that it round-trips; `None` after 7
+    /// February 2106, where its seconds end. The counter is left out.
     ///
     /// ```
     /// # use synod_lamport::hlc::{Millis48, Timestamp};
@@ -59,7 +59,7 @@ impl<L: Layout> TryFrom<std::time::SystemTime> for Timestamp<L> {
     }
 }
 
-/// When the tick begins, if the machine can tell such a time.
+/// The start of the tick, if `SystemTime` can represent it.
 ///
 /// ```
 /// # use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,7 +80,7 @@ impl<L: Layout> TryFrom<Timestamp<L>> for std::time::SystemTime {
     }
 }
 
-/// A time before the first or behind the last that the other type can tell.
+/// A time outside the range of the target type.
 ///
 /// ```
 /// # use synod_lamport::hlc::TimeOutOfRange;

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-/// Why [`HybridClock::now`](super::HybridClock::now) gave no timestamp. The clock is as it was.
+/// Why [`HybridClock::now`](super::HybridClock::now) returned no timestamp. The clock is unchanged.
 ///
 /// ```
 /// use synod_lamport::hlc::{HybridClock, Millis48, NowError, Timestamp};
@@ -13,18 +13,17 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NowError {
-    /// The stamp would lead the physical clock by more than was asked for. It will not in `wait`, if
-    /// that clock runs as it should.
+    /// The timestamp would lead the physical clock by more than the limit. It will not after `wait`,
+    /// if that clock runs correctly.
     #[error("the stamp would lead the physical clock by too much for another {wait:?}")]
     Ahead {
-        /// How long the physical clock has to go.
+        /// How long the physical clock needs to catch up.
         wait: Duration,
     },
-    /// The stamp would lie above the persisted bound, and a restart could give it again: reserve
-    /// more.
+    /// The timestamp would be above the stored bound, and a restart could repeat it: reserve more.
     #[error("the stamp would lie above the bound that is stored")]
     AboveBound,
-    /// The layout has no tick for the time that the physical clock tells, or no stamp is left.
+    /// The layout cannot represent the physical clock's time, or has no timestamp left.
     #[error("the time is beyond the last that the layout can tell")]
     OutOfRange,
     /// The physical clock does not know the time.
@@ -32,7 +31,7 @@ pub enum NowError {
     Unknown,
 }
 
-/// Why [`HybridClock::restore`](super::HybridClock::restore) does not go on from what was stored.
+/// Why [`HybridClock::restore`](super::HybridClock::restore) rejected the stored bound.
 ///
 /// ```
 /// use core::time::Duration;
@@ -50,23 +49,23 @@ pub enum NowError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// It is further ahead of the physical clock than can be.
+    /// It is implausibly far ahead of the physical clock.
     #[error(
-        "what was stored is {ahead:?} ahead of the physical clock, at most {ahead_max:?} is believed"
+        "the stored bound is {ahead:?} ahead of the physical clock, at most {ahead_max:?} is accepted"
     )]
     TooFarAhead {
-        /// How far ahead of the physical clock.
+        /// How far it is ahead of the physical clock.
         ahead: Duration,
-        /// The most that is believed.
+        /// The accepted maximum.
         ahead_max: Duration,
     },
-    /// The physical clock does not know the time, so there is nothing to hold it against.
+    /// The physical clock does not know the time, so the bound cannot be checked.
     #[error("the physical clock does not know the time")]
     Unknown,
 }
 
-/// Why [`HybridClock::receive`](super::HybridClock::receive) refused a timestamp. The clock is as
-/// it was.
+/// Why [`HybridClock::receive`](super::HybridClock::receive) rejected a timestamp. The clock is
+/// unchanged.
 ///
 /// ```
 /// use core::time::Duration;
@@ -83,27 +82,27 @@ pub enum RestoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The timestamp is further ahead of this node's physical clock than any honest one can be:
-    /// one of the two clocks is wrong.
+    /// The timestamp is too far ahead of this node's physical clock: one of the two clocks is
+    /// wrong.
     #[error(
-        "the timestamp is {ahead:?} ahead of the physical clock, at most {lead_max:?} is taken"
+        "the timestamp is {ahead:?} ahead of the physical clock, at most {lead_max:?} is accepted"
     )]
     TooFarAhead {
         /// How far ahead of the physical clock here.
         ahead: Duration,
-        /// The most that this clock takes.
+        /// This clock's limit.
         lead_max: Duration,
     },
-    /// The timestamp is of a later epoch, and nobody told this clock to follow: of wide timestamps
-    /// only.
+    /// The timestamp is of a later epoch, which this clock was not told to follow. Only for wide
+    /// timestamps.
     #[error("the timestamp is of epoch {epoch}, and this clock is in {own}")]
     NewEpoch {
-        /// The timestamp's.
+        /// The epoch of the timestamp.
         epoch: u32,
-        /// This clock's.
+        /// The epoch of this clock.
         own: u32,
     },
-    /// The receiving event gets no timestamp.
+    /// There is no timestamp for the receiving event.
     #[error(transparent)]
     Now(#[from] NowError),
 }
@@ -124,10 +123,10 @@ pub enum ReceiveError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The clock was made with `new`, without a bound, and has nothing to keep.
+    /// The clock was made with `new`, without a bound.
     #[error("the clock has no bound")]
     Unbounded,
-    /// Another reservation is open. Two writes under way could reach the disk in either order and
+    /// Another reservation is open. Two concurrent writes could reach the disk in either order and
     /// leave the smaller bound there.
     #[error("another reservation is being stored")]
     Pending,

@@ -1,11 +1,11 @@
 use core::time::Duration;
 
-/// Watches a physical clock beside a monotonic one, and tells when the physical clock was set: by how
-/// much, which way, and how often.
+/// Compares a physical clock with a monotonic one to detect when the physical clock was set: by how
+/// much, in which direction, and how often.
 ///
-/// A hybrid clock goes on in order whatever its physical clock does. But a step back shows in its
-/// [`lead`](super::HybridClock::lead) and a step forward in nothing, and either is worth an alarm. The
-/// driver reads both clocks, one right after the other, once a second or so.
+/// A hybrid clock keeps its order whatever its physical clock does. A step back shows in its
+/// [`lead`](super::HybridClock::lead), but a step forward is invisible, and either may deserve an
+/// alarm. The caller reads both clocks in immediate succession, about once a second.
 ///
 /// ```
 /// use core::time::Duration;
@@ -23,13 +23,13 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JumpDetector {
     jump_min: Duration,
-    /// What both clocks showed last: nanoseconds since 1970, and since whenever.
+    /// The last readings of both clocks, in nanoseconds: since 1970, and since an arbitrary start.
     last: Option<(u64, u64)>,
     forward: u64,
     back: u64,
 }
 
-/// A physical clock was set, by so much more than time went by.
+/// A physical clock was set, by this difference to the elapsed time.
 ///
 /// ```
 /// # use core::time::Duration;
@@ -38,9 +38,9 @@ pub struct JumpDetector {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Jump {
-    /// Ahead.
+    /// It was set forward.
     Forward(Duration),
-    /// Behind what it showed, or less far than time went by.
+    /// It was set back, or advanced less than the elapsed time.
     Back(Duration),
 }
 
@@ -54,8 +54,8 @@ impl core::fmt::Display for Jump {
 }
 
 impl JumpDetector {
-    /// A detector of jumps of at least `jump_min`. It should be well above what the clock may be slewed
-    /// by between two looks, and above what may pass between the two readings of one look.
+    /// A detector of jumps of at least `jump_min`. It should be well above the possible slew between
+    /// two calls, and above the possible delay between the two readings of one call.
     ///
     /// ```
     /// # use synod_lamport::hlc::JumpDetector;
@@ -72,8 +72,8 @@ impl JumpDetector {
         }
     }
 
-    /// Looks at both clocks, in nanoseconds: the physical one since 1970, the monotonic one since
-    /// whenever. The first look only remembers.
+    /// Processes readings of both clocks, in nanoseconds: the physical one since 1970, the
+    /// monotonic one since an arbitrary start. The first call only records them.
     ///
     /// ```
     /// # use synod_lamport::hlc::JumpDetector;

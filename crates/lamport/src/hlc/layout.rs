@@ -4,7 +4,7 @@ use super::timestamp::time_of;
 
 /// How a 64-bit hybrid timestamp is divided: the upper bits count ticks of physical time since an
 /// epoch, the lower ones are the logical counter. Nodes that exchange timestamps use one layout;
-/// the type parameter keeps two of them from being compared.
+/// the type parameter prevents comparing different ones.
 ///
 /// ```text
 ///   63                                     LOGICAL_BITS                0
@@ -27,7 +27,7 @@ use super::timestamp::time_of;
 /// assert!(one == two);
 /// ```
 ///
-/// The three that are here should do; another one is an empty type and three numbers:
+/// The three layouts here should suffice; another one is an empty type with three constants:
 ///
 /// ```
 /// use synod_lamport::hlc::{HybridClock, Layout, Timestamp};
@@ -47,7 +47,7 @@ use super::timestamp::time_of;
 /// # Ok::<(), synod_lamport::hlc::NowError>(())
 /// ```
 ///
-/// Numbers out of their bounds do not compile:
+/// Constants out of their bounds do not compile:
 ///
 /// ```compile_fail,E0080
 /// use core::time::Duration;
@@ -63,8 +63,8 @@ use super::timestamp::time_of;
 /// let stamp = Timestamp::<Standing>::at_unix(Duration::ZERO);
 /// ```
 pub trait Layout {
-    /// Bits of the logical counter, at most 32. A stamp that the physical clock has not earned takes
-    /// the next value of it, and the next tick where there is none.
+    /// Bits of the logical counter, at most 32. A timestamp beyond the physical clock's reading
+    /// takes the next counter value, or the next tick after an overflow.
     ///
     /// ```
     /// # use synod_lamport::hlc::{Layout, Millis48};
@@ -91,7 +91,7 @@ pub trait Layout {
 }
 
 /// 48 bits of milliseconds since 1970 and a counter of 16: 65,536 stamps for each millisecond of lead,
-/// until the year 10889. The division of the paper, with ticks that do not end with NTP's era, and with the
+/// until the year 10889. The division of the paper, but with ticks that outlast NTP's era, and with the
 /// time field of a ULID or a version 7 UUID.
 ///
 /// ```
@@ -110,7 +110,7 @@ impl Layout for Millis48 {
 }
 
 /// 42 bits of milliseconds since 2024-01-01 and a counter of 22: 4,194,304 stamps a millisecond,
-/// until May 2163. Bit for bit what the crate `hlc-gen` 2.0 makes.
+/// until May 2163. Bit-compatible with the crate `hlc-gen` 2.0.
 ///
 /// ```
 /// use synod_lamport::hlc::{Millis42, Timestamp};
@@ -131,10 +131,11 @@ impl Layout for Millis42 {
 /// 64 bits of nanoseconds since 1970 and no counter, until the year 2554. A timestamp is a plain
 /// Unix time to everybody who reads it.
 ///
-/// The counter lives in the nanoseconds: a stamp that the physical clock has not earned is the
-/// latest one plus one. So the time of a stamp is no longer the time of some physical clock in
-/// its past, only not below it, and it runs ahead where stamps are made faster than one a
-/// nanosecond, or than the steps of a coarse clock; it falls back into step in the first pause.
+/// The counter is part of the nanoseconds: a timestamp beyond the physical clock's reading is the
+/// latest one plus one. So the time of a timestamp is not necessarily a reading of a physical clock
+/// in its past, only not below one, and it runs ahead where timestamps are made faster than one a
+/// nanosecond, or than the granularity of a coarse clock; it falls back into step in the first
+/// pause.
 ///
 /// ```
 /// use synod_lamport::hlc::{HybridClock, Nanos64};
@@ -153,7 +154,7 @@ impl Layout for Nanos64 {
     const EPOCH_UNIX_SECONDS: u64 = 0;
 }
 
-/// What follows from a layout's three numbers.
+/// Properties derived from a layout's three constants.
 pub(crate) trait Divided: Layout + Sized {
     const LOGICAL_MAX: u64 = {
         assert!(Self::LOGICAL_BITS <= 32, "the counter has at most 32 bits");
@@ -166,15 +167,14 @@ pub(crate) trait Divided: Layout + Sized {
     const TICKS_MAX: u64 = u64::MAX >> Self::LOGICAL_BITS;
     const EPOCH_UNIX_NANOS: u64 = Self::EPOCH_UNIX_SECONDS * 1_000_000_000;
 
-    /// The tick in which `unix_nanos` lies; before the epoch, the first one. `None` behind the
-    /// last.
+    /// The tick that contains `unix_nanos`; before the epoch, the first one. `None` after the last.
     #[inline]
     fn ticks_at(unix_nanos: u64) -> Option<u64> {
         let ticks = unix_nanos.saturating_sub(Self::EPOCH_UNIX_NANOS) / Self::TICK_NANOS;
         (ticks <= Self::TICKS_MAX).then_some(ticks)
     }
 
-    /// Ticks that cover the time; the most there are, if it is longer than that.
+    /// The number of ticks that cover the time, saturating.
     fn ticks_covering(nanos: u128) -> u64 {
         let ticks = nanos.div_ceil(u128::from(Self::TICK_NANOS));
         u64::try_from(ticks).unwrap_or(u64::MAX)
@@ -186,8 +186,8 @@ pub(crate) trait Divided: Layout + Sized {
     }
 
     /// The word of the event that follows all of `latest`, with the physical clock at `ticks`: the
-    /// greater of the two, and the next word if that is `latest`. So a counter at its end is carried
-    /// into the time, which is one tick ahead then, and never wraps: to refuse instead would be an
+    /// greater of the two, and the next word if that is `latest`. So a counter overflow is carried
+    /// into the time, which is then one tick ahead, and never wraps; failing instead would be an
     /// outage until the physical clock has caught up. `None` if there is no next word.
     #[inline]
     fn following(latest: u64, ticks: u64) -> Option<u64> {

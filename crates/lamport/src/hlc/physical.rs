@@ -3,13 +3,13 @@ use core::time::Duration;
 
 /// A source of physical time. A hybrid clock reads it once for each event.
 ///
-/// It may be wrong and it may step back: the hybrid clock's order does not suffer, only the
-/// distance between its stamps and the true time. It may also know that it does not know the time:
-/// then no event gets a timestamp, rather than one of a time that stands still.
+/// It may be wrong and may step back: this does not affect the hybrid clock's order, only the
+/// distance of its timestamps from true time. It may also report that the time is unknown: then
+/// events get no timestamp, rather than one of a stopped clock.
 ///
-/// Every closure that gives a `u64` or an `Option<u64>` is one, and it may hold whatever it needs: a
-/// cached reading, a simulated clock, a hardware clock. One that is shared or has no type of its own,
-/// `&C`, `Arc<C>`, `Box<dyn PhysicalClock>`, is one [`Through`] its pointer.
+/// Every closure that returns a `u64` or an `Option<u64>` is one, for instance around a cached
+/// reading, a simulated clock, or a hardware clock. A clock behind a pointer (`&C`, `Arc<C>`,
+/// `Box<dyn PhysicalClock>`) is wrapped in [`Through`].
 ///
 /// ```
 /// use core::cell::Cell;
@@ -36,8 +36,8 @@ pub trait PhysicalClock {
     /// ```
     fn now_nanos(&self) -> Option<u64>;
 
-    /// How far a received timestamp may be ahead of this clock at present, where the clock can tell,
-    /// because it knows the bound of its own error and that of its peers'. `None` leaves it to
+    /// How far a received timestamp may be ahead of this clock at present, if the clock knows the
+    /// bound of its own error and of its peers'. `None` leaves it to
     /// [`with_lead_max`](super::HybridClock::with_lead_max).
     ///
     /// ```
@@ -109,7 +109,7 @@ where
 
 /// The wall clock of the machine.
 ///
-/// It stands at 0 before 1970 and at `u64::MAX` nanoseconds after 2554.
+/// It returns 0 before 1970 and `u64::MAX` nanoseconds after 2554.
 ///
 /// ```
 /// use synod_lamport::hlc::{HybridClock, SystemClock};
@@ -128,7 +128,7 @@ impl PhysicalClock for SystemClock {
     fn now_nanos(&self) -> Option<u64> {
         #[expect(
             clippy::disallowed_methods,
-            reason = "who passes this clock asks for the machine's time"
+            reason = "passing this clock requests the machine's time"
         )]
         Some(unix_nanos(std::time::SystemTime::now()))
     }

@@ -3,10 +3,10 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::clock::Shared;
 use super::{Layout, Timestamp};
 
-/// A promise in the making: no timestamp above [`bound`](Self::bound) is given out before that
-/// bound is durable. Store it, then say so with [`persisted`](Self::persisted). Dropped instead,
-/// because the write failed, it changes nothing; a write that may still reach the disk has not
-/// failed yet, it could overwrite the next one.
+/// A pending increase of the bound: no timestamp above the old one is returned before the new
+/// [`bound`](Self::bound) is durable. Store it, then call [`persisted`](Self::persisted). Dropping
+/// it, because the write failed, changes nothing; a write that may still reach the disk has not
+/// failed yet, since it could overwrite the next one.
 ///
 /// Each clock has at most one at a time.
 ///
@@ -26,7 +26,7 @@ use super::{Layout, Timestamp};
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "the bound rises when it is persisted"]
+#[must_use = "the bound is raised when it is persisted"]
 pub struct Reservation<'a, L: Layout> {
     pub(super) wanted: Timestamp<L>,
     pub(super) shared: &'a Shared<AtomicU64, L>,
@@ -35,7 +35,7 @@ pub struct Reservation<'a, L: Layout> {
 }
 
 impl<L: Layout> Reservation<'_, L> {
-    /// What to store, in place of what is stored: at least as great as that.
+    /// The bound to store, replacing the previous one, which is not greater.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -50,8 +50,8 @@ impl<L: Layout> Reservation<'_, L> {
         self.wanted
     }
 
-    /// The bound is durable: it would be found after a crash now. From here on timestamps up to it
-    /// are given out.
+    /// Records that the bound is durable, so that it would be found after a crash. From now on
+    /// timestamps up to it are returned.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -66,12 +66,12 @@ impl<L: Layout> Reservation<'_, L> {
     }
 }
 
-/// The right to be the open reservation, given back when dropped.
+/// The right to be the open reservation, released when dropped.
 #[derive(Debug)]
 pub(super) struct Pending<'a>(&'a AtomicBool);
 
 impl<'a> Pending<'a> {
-    /// Takes the right, unless somebody has it.
+    /// Takes the right, unless it is taken.
     pub(super) fn take(flag: &'a AtomicBool) -> Option<Self> {
         (!flag.swap(true, Ordering::AcqRel)).then_some(Self(flag))
     }

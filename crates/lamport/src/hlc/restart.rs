@@ -1,4 +1,4 @@
-//! Restarts: what a clock remembers of the timestamps that it gave, and what it believes of that.
+//! Restarts: the stored bound of a clock's timestamps, and its validation.
 
 use core::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// How far a stored bound may be ahead of the physical clock unless
     /// [`restore_within`](Self::restore_within) says otherwise: one hour. Clocks are set back by
-    /// seconds, and by an hour where somebody confuses time zones.
+    /// seconds, or by an hour when time zones are confused.
     ///
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, Millis48};
@@ -19,24 +19,23 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// ```
     pub const RESTORE_AHEAD_MAX: Duration = Duration::from_secs(3_600);
 
-    /// A clock that never gives a timestamp again that it gave before a restart. `stored` is the
-    /// bound that was last stored, [`Timestamp::ZERO`] at the very first start: all timestamps
-    /// from here on lie above it, and none is given before [`reserve`](Self::reserve) has raised
-    /// the bound again.
+    /// A clock that never repeats a timestamp from before a restart. `stored` is the last stored
+    /// bound, [`Timestamp::ZERO`] at the very first start: all timestamps from now on are above it,
+    /// and none is returned before [`reserve`](Self::reserve) has raised the bound again.
     ///
-    /// The first timestamps may be ahead of the physical clock by as much as had been reserved,
-    /// and peers may refuse them as [`TooFarAhead`](super::ReceiveError::TooFarAhead). So wait for
-    /// [`lead`](Self::lead) first, or see to it that peers take more than is reserved.
+    /// The first timestamps may be ahead of the physical clock by as much as had been reserved, and
+    /// peers may reject them as [`TooFarAhead`](super::ReceiveError::TooFarAhead). So wait for
+    /// [`lead`](Self::lead) first, or make sure that peers accept more than is reserved.
     ///
     /// # Errors
     /// [`RestoreError`] if the bound is ahead of the physical clock by more than
-    /// [`RESTORE_AHEAD_MAX`](Self::RESTORE_AHEAD_MAX): one of the two is wrong. A clock that went on
-    /// from a bound of ten years hence would stay there for ten years, in this layout for good: 64
-    /// bits have no room to go back in and stay ordered. Set the physical clock, or
-    /// - know better ([`restore_within`](Self::restore_within));
-    /// - go on above what really was stamped, if a durable log holds all of it
+    /// [`RESTORE_AHEAD_MAX`](Self::RESTORE_AHEAD_MAX): one of the two is wrong. A clock that
+    /// continued from a bound ten years ahead would stay there for ten years: 64-bit timestamps
+    /// cannot go back and stay ordered. Set the physical clock, or
+    /// - override the limit ([`restore_within`](Self::restore_within));
+    /// - continue above the greatest timestamp in use, if a durable log has all of them
     ///   ([`after`](Self::after));
-    /// - or migrate to wide timestamps and begin a new epoch there
+    /// - or migrate to wide timestamps and start a new epoch there
     ///   ([`WideClock::reset`](super::WideClock::reset)).
     ///
     /// ```
@@ -57,7 +56,7 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     }
 
     /// As [`restore`](Self::restore), with a bound that may be `ahead_max` ahead of the physical clock.
-    /// `Duration::MAX` takes every one, also while the physical clock does not know the time.
+    /// `Duration::MAX` accepts any, even while the physical clock does not know the time.
     ///
     /// # Errors
     /// [`RestoreError`].
@@ -76,15 +75,17 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         ahead_max: Duration,
     ) -> Result<Self, RestoreError> {
         check_sanity(&physical, stored, ahead_max)?;
-        // The greatest word stands for no bound. As a stored one it leaves nothing either way.
+        // The greatest word represents no bound. As a stored bound it would leave no timestamps
+        // anyway.
         let bound = stored.as_u64().min(u64::MAX - 1);
         Ok(Self::starting(physical, stored.as_u64(), bound))
     }
 
-    /// A clock without a bound that goes on above `newest`, the greatest timestamp in a durable log.
+    /// A clock without a bound that continues above `newest`, the greatest timestamp in a durable
+    /// log.
     ///
-    /// It repeats no timestamp if every one that anybody has seen is in the log: written and synced
-    /// before it left, those of messages included. Whoever has such a log needs no bound.
+    /// It repeats no timestamp if the log has every timestamp that left the node, including those
+    /// of messages, written and synced before it left. Such a log makes a bound unnecessary.
     ///
     /// # Errors
     /// [`RestoreError`], as [`restore`](Self::restore) does.
@@ -101,9 +102,9 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         Ok(Self::starting(physical, newest.as_u64(), u64::MAX))
     }
 
-    /// Begins to raise the bound to `ahead` beyond the physical clock. Do it again well before that
-    /// time is over. Less than [`with_lead_max`](Self::with_lead_max) allows is not useful, since
-    /// a received timestamp may lie that far ahead.
+    /// Begins to raise the bound to `ahead` beyond the physical clock. Repeat it well before that
+    /// time has passed. Less than [`with_lead_max`](Self::with_lead_max) allows is not useful,
+    /// since a received timestamp may lie that far ahead.
     ///
     /// If the latest timestamp is beyond that already, because the physical clock was set back or
     /// the stored bound was far ahead, 65,536 timestamps more are reserved.
@@ -127,8 +128,8 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         let ticks = L::ticks_at(unix_nanos).ok_or(out_of_range)?;
         let ticks = ticks.checked_add(L::ticks_covering(ahead.as_nanos()));
         let of_physical = Timestamp::from_parts(ticks.ok_or(out_of_range)?, 0);
-        // Not `ahead` of the latest timestamp: a node that restarts again and again would run away
-        // from the time by that much each time.
+        // Not `ahead` of the latest timestamp: a node that restarts repeatedly would get further
+        // ahead each time.
         let of_latest = self.latest().as_u64().checked_add(STAMPS_RESERVED_MIN);
         let wanted = of_physical
             .ok_or(out_of_range)?
@@ -145,7 +146,7 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     }
 }
 
-/// Whether what was stored can be true.
+/// Checks that the stored bound is plausible.
 fn check_sanity<C: PhysicalClock, L: Layout>(
     physical: &C,
     stored: Timestamp<L>,
@@ -163,5 +164,5 @@ fn check_sanity<C: PhysicalClock, L: Layout>(
     Ok(())
 }
 
-/// As many timestamps as [`Millis48`](super::Millis48) has in a tick: a millisecond of lead.
+/// The number of timestamps in a tick of [`Millis48`](super::Millis48): a millisecond of lead.
 const STAMPS_RESERVED_MIN: u64 = 1 << 16;

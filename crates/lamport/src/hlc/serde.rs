@@ -1,4 +1,4 @@
-//! A timestamp is its text where people read, and its word where they do not.
+//! A timestamp is its text in human-readable formats, and its word otherwise.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -42,8 +42,8 @@ impl<L: Layout> Visitor<'_> for Text<L> {
     }
 }
 
-/// As the narrow ones: the text where people read, and otherwise the two halves of the word, the upper
-/// one first, because not every format has numbers of 128 bits.
+/// As for narrow timestamps: the text in human-readable formats, and otherwise the two halves of the
+/// word, the upper one first, because not every format supports 128-bit numbers.
 impl Serialize for WideTimestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {

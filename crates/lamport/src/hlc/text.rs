@@ -35,8 +35,8 @@ impl<L: Layout> FromStr for Timestamp<L> {
 
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
         let timestamp = read::<L>(text).ok_or(ParseTimestampError)?;
-        // Reading is lenient; this is what makes the form one: signs, missing zeros, 30 February,
-        // upper case, all of that reads as something that is written otherwise.
+        // Parsing is lenient; this check makes the form canonical: signs, missing zeros, 30
+        // February and upper case parse as a timestamp that is written differently.
         let mut unmatched = Unmatched(text);
         match write!(unmatched, "{timestamp}") {
             Ok(()) if unmatched.0.is_empty() => Ok(timestamp),
@@ -45,7 +45,7 @@ impl<L: Layout> FromStr for Timestamp<L> {
     }
 }
 
-/// The text is not one that the layout's timestamps have.
+/// The text is not the form of a timestamp of this layout.
 ///
 /// ```
 /// use synod_lamport::hlc::{ParseTimestampError, Timestamp};
@@ -57,7 +57,7 @@ impl<L: Layout> FromStr for Timestamp<L> {
 #[error("not a timestamp of this layout")]
 pub struct ParseTimestampError;
 
-/// What remains of a text after what has been written was found at its beginning.
+/// A writer that matches its output against a text, holding the unmatched rest.
 struct Unmatched<'a>(&'a str);
 
 impl Write for Unmatched<'_> {
@@ -90,7 +90,7 @@ fn read<L: Layout>(text: &str) -> Option<Timestamp<L>> {
     Timestamp::from_parts(tick.ticks(), logical)
 }
 
-/// Decimals of a second that tell every tick from the next.
+/// The decimals of a second needed to distinguish ticks.
 fn decimals<L: Layout>() -> u32 {
     (0..9)
         .find(|decimals| L::TICK_NANOS.is_multiple_of(10_u64.pow(9 - decimals)))
@@ -117,7 +117,7 @@ fn date(days: u64) -> (u64, u64, u64) {
     }
 }
 
-/// The way back. Days that their month does not have run into the next one.
+/// The inverse. Days beyond the end of a month run into the next one.
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     let (year, month) = match month {
         1 | 2 => (year.checked_sub(1)?, month + 9),

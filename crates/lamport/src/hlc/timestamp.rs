@@ -8,12 +8,11 @@ use super::layout::Divided;
 use super::{Layout, Millis48};
 
 /// A hybrid logical time in 64 bits: a physical part, in ticks of the [`Layout`], and a logical
-/// counter that orders what falls on one tick. The order of the words is the order of the times,
-/// and so is the order of their big-endian bytes.
+/// counter that orders timestamps of the same tick. Words, and their big-endian bytes, are ordered
+/// as the times are.
 ///
-/// Every word is a valid timestamp, so nothing that comes from outside needs to be refused here.
-/// Two nodes may give the same one: with the node's name it is a [`Stamp`](crate::Stamp), which
-/// is unique.
+/// Every word is a valid timestamp, so decoding cannot fail. Two nodes may produce the same one:
+/// together with the node id it is a [`Stamp`](crate::Stamp), which is unique.
 ///
 /// # Forms
 ///
@@ -26,7 +25,7 @@ use super::{Layout, Millis48};
 /// The text is the time of RFC 3339 in UTC, with as many decimals as a tick needs, then, if the
 /// layout has a counter, `-` and the counter in lower-case hexadecimal digits, as many as its bits
 /// need. So one layout's texts of the years up to 9999 have one length and sort as the times do.
-/// Only the text that `Display` writes is read.
+/// Only the text that `Display` writes is accepted.
 ///
 /// ```
 /// use synod_lamport::hlc::{HybridClock, Timestamp};
@@ -40,7 +39,7 @@ use super::{Layout, Millis48};
 /// ```
 pub struct Timestamp<L = Millis48> {
     word: u64,
-    // The layout is a name, not something that is held.
+    // The layout is only a marker type.
     layout: PhantomData<fn() -> L>,
 }
 
@@ -61,7 +60,7 @@ impl<L> Timestamp<L> {
     /// ```
     pub const MAX: Self = Self::from_u64(u64::MAX);
 
-    /// The timestamp that this word is.
+    /// The timestamp with this word.
     ///
     /// ```
     /// # use synod_lamport::hlc::Timestamp;
@@ -203,7 +202,7 @@ pub(super) fn time_of<L: Layout>(ticks: u64) -> Duration {
     )
 }
 
-// Derived, these would ask the same of the layout, which is only a name.
+// Derived implementations would require the same of the layout, which is only a marker.
 impl<L> Clone for Timestamp<L> {
     fn clone(&self) -> Self {
         *self

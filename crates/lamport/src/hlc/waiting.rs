@@ -3,13 +3,13 @@ use core::time::Duration;
 use super::{HybridClock, Layout, NowError, PhysicalClock, Timestamp};
 
 impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
-    /// As [`now_within`](Self::now_within), and the thread sleeps until there is such a timestamp: until
-    /// a physical clock that was set back has caught up, or one that leads for a restart's sake. Other
-    /// threads may go on meanwhile with [`now`](Self::now).
+    /// As [`now_within`](Self::now_within), but blocks the thread until there is such a timestamp: until
+    /// a physical clock that was set back has caught up, or the lead after a restart is gone. Other
+    /// threads may use [`now`](Self::now) meanwhile.
     ///
     /// # Errors
-    /// [`NowError`]; of it [`Ahead`](NowError::Ahead), with what is left to wait, if it takes more than
-    /// `wait_max` of sleep altogether.
+    /// [`NowError`]; [`Ahead`](NowError::Ahead), with the remaining wait, if it takes more than
+    /// `wait_max` in total.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -30,12 +30,12 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
                 Err(NowError::Ahead { wait }) if wait <= left && !left.is_zero() => wait,
                 done => return done,
             };
-            // At least so much, so that a clock that stands does not keep the thread busy for ever.
+            // A minimum, so that a stopped clock does not keep the thread busy forever.
             let wait = wait.max(WAIT_MIN).min(left);
             left -= wait;
             #[expect(
                 clippy::disallowed_methods,
-                reason = "who calls this asks for the thread to sleep"
+                reason = "the caller requests a blocking sleep"
             )]
             std::thread::sleep(wait);
         }

@@ -1,5 +1,4 @@
-//! Wide timestamps: 128 bits, for who needs nanoseconds and a counter, or a way back from a poisoned
-//! future.
+//! Wide timestamps: 128 bits, for nanoseconds with a counter, and recovery from a poisoned future.
 
 use core::fmt;
 use core::str::FromStr;
@@ -16,12 +15,14 @@ use super::{Layout, Nanos64, ParseTimestampError, Timestamp};
 ///  └─────────────┴──────────────────────────────────────┴────────────┘
 /// ```
 ///
-/// The order of the words is the order of the times. The highest bits are what 64 bits have no room
-/// for: after the time was poisoned, by a wall clock that was ten years ahead, say, an operator begins a
-/// new epoch, and all its timestamps are later than those of the one before, at the right time again.
+/// Words are ordered as the times are. The highest bits are the epoch, for which 64 bits have no room:
+/// after the time was poisoned, for instance by a wall clock that was ten years ahead, an operator
+/// starts a new epoch, whose timestamps have the right time again and are all later than those of the
+/// previous epoch.
 ///
 /// Nodes that exchange timestamps use one kind. To migrate, stamp what exists with
-/// [`from_narrow`](Self::from_narrow), which keeps the order, and go on from the greatest of these.
+/// [`from_narrow`](Self::from_narrow), which keeps the order, and continue from the greatest of
+/// these.
 ///
 /// ```
 /// use synod_lamport::hlc::{Timestamp, WideTimestamp};
@@ -102,7 +103,7 @@ impl WideTimestamp {
         (self.0 >> 32) as u64
     }
 
-    /// The counter, which orders what falls on one nanosecond.
+    /// The counter, which orders timestamps of the same nanosecond.
     ///
     /// ```
     /// # use synod_lamport::hlc::WideTimestamp;
@@ -135,7 +136,7 @@ impl WideTimestamp {
         self.0
     }
 
-    /// The timestamp that this word is; all are valid.
+    /// The timestamp with this word; all are valid.
     ///
     /// ```
     /// # use synod_lamport::hlc::WideTimestamp;
@@ -185,7 +186,7 @@ impl fmt::Debug for WideTimestamp {
     }
 }
 
-/// What `Display` writes, and nothing else.
+/// Accepts exactly what `Display` writes.
 impl FromStr for WideTimestamp {
     type Err = ParseTimestampError;
 

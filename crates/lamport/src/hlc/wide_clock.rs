@@ -2,12 +2,12 @@ use core::time::Duration;
 
 use super::{NowError, PhysicalClock, ReceiveError, ReserveError, RestoreError, WideTimestamp};
 
-/// A hybrid logical clock of [`WideTimestamp`]s, for one owner: no processor that matters swaps 128
-/// bits everywhere, so threads that share it lock it.
+/// A hybrid logical clock of [`WideTimestamp`]s, for a single owner: 128-bit atomics are not widely
+/// available, so sharing between threads needs a lock.
 ///
 /// Its rules are those of [`HybridClock`](super::HybridClock), with one more: a timestamp of a later
-/// epoch is refused until this clock is told to [`follow`](Self::follow), because a new epoch is an
-/// operator's decision and not a peer's.
+/// epoch is rejected until [`follow`](Self::follow) is called, because a new epoch is an operator's
+/// decision and not a peer's.
 ///
 /// ```
 /// use synod_lamport::hlc::{RestoreError, WideClock, WideTimestamp};
@@ -32,7 +32,7 @@ use super::{NowError, PhysicalClock, ReceiveError, ReserveError, RestoreError, W
 pub struct WideClock<C> {
     physical: C,
     latest: WideTimestamp,
-    /// No timestamp above this is given. Only rises.
+    /// No timestamp above this is returned. Never decreases.
     bound: Option<WideTimestamp>,
     lead_max: Duration,
 }
@@ -60,7 +60,7 @@ impl<C> WideClock<C> {
         }
     }
 
-    /// Sets how far ahead of the physical clock a received timestamp may be; 500 ms unless told.
+    /// Sets how far ahead of the physical clock a received timestamp may be; default 500 ms.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -85,7 +85,7 @@ impl<C> WideClock<C> {
         self.latest
     }
 
-    /// The bound that is stored: no timestamp above it is given. `None` if the clock has none.
+    /// The stored bound, above which no timestamp is returned. `None` if the clock has none.
     ///
     /// ```
     /// # use synod_lamport::hlc::WideClock;
@@ -98,7 +98,7 @@ impl<C> WideClock<C> {
 }
 
 impl<C: PhysicalClock> WideClock<C> {
-    /// A clock that goes on above what was stored last, as
+    /// A clock that continues above the last stored bound, as
     /// [`HybridClock::restore`](super::HybridClock::restore) does.
     ///
     /// # Errors
@@ -124,12 +124,12 @@ impl<C: PhysicalClock> WideClock<C> {
         Ok(Self::starting(physical, stored, Some(stored)))
     }
 
-    /// A clock that begins the epoch behind that of what was stored, at the time of the physical clock:
-    /// the way back from a time that was wrong. No timestamp is given before a bound of the new epoch
-    /// is [reserved](Self::reserve) and stored.
+    /// A clock in the epoch after that of the stored bound, at the time of the physical clock: the
+    /// recovery from a wrong time. No timestamp is returned before a bound of the new epoch is
+    /// [reserved](Self::reserve) and stored.
     ///
-    /// Peers refuse the new epoch until they are told to [`follow`](Self::follow) it. Whatever they
-    /// stamp in the old one meanwhile is earlier than anything in the new one, whenever it happened.
+    /// Peers reject the new epoch until they [`follow`](Self::follow) it. Timestamps that they make
+    /// in the old epoch meanwhile are earlier than any in the new one, whenever they were made.
     ///
     /// # Errors
     /// [`ReserveError::OutOfRange`] if there is no epoch left.
@@ -147,8 +147,9 @@ impl<C: PhysicalClock> WideClock<C> {
         Ok(Self::starting(physical, start, Some(start)))
     }
 
-    /// Goes on in this epoch, if it is later than the present one: what an operator began elsewhere with
-    /// [`reset`](Self::reset). A clock with a bound gives nothing before one of the new epoch is stored.
+    /// Switches to this epoch, if it is later than the present one: an operator started it on another
+    /// node with [`reset`](Self::reset). A clock with a bound returns no timestamp before a bound of the
+    /// new epoch is stored.
     ///
     /// ```
     /// # use synod_lamport::hlc::WideClock;
@@ -204,15 +205,15 @@ impl<C: PhysicalClock> WideClock<C> {
         let unix_nanos = self.physical.now_nanos().ok_or(NowError::Unknown)?;
         let lead_max = self.physical.lead_max().unwrap_or(self.lead_max);
         let ahead = Duration::from_nanos(timestamp.unix_nanos().saturating_sub(unix_nanos));
-        // Of an earlier epoch it is in the past, whatever time it tells.
+        // A timestamp of an earlier epoch is in the past, whatever its time.
         if timestamp.epoch() == own && ahead > lead_max {
             return Err(ReceiveError::TooFarAhead { ahead, lead_max });
         }
         Ok(self.advance(unix_nanos, timestamp)?)
     }
 
-    /// The bound to store: `ahead` beyond the physical clock, in the present epoch, and not below what
-    /// is stored. Once it is durable, say so with [`persisted`](Self::persisted).
+    /// The bound to store: `ahead` beyond the physical clock, in the present epoch, and not below the
+    /// stored one. Once it is durable, call [`persisted`](Self::persisted).
     ///
     /// # Errors
     /// [`ReserveError`].
@@ -240,8 +241,8 @@ impl<C: PhysicalClock> WideClock<C> {
         Ok(of_physical.max(of_latest).max(current))
     }
 
-    /// This bound is durable. Of a clock without one it does nothing, and a lower one than before
-    /// changes nothing.
+    /// Records that this bound is durable. Has no effect on a clock without a bound, or if the
+    /// bound is lower than before.
     ///
     /// ```
     /// # use synod_lamport::hlc::{WideClock, WideTimestamp};
@@ -283,7 +284,7 @@ impl<C: PhysicalClock> WideClock<C> {
     }
 }
 
-/// Without the physical clock, which may be a closure.
+/// Omits the physical clock, which may be a closure.
 impl<C> core::fmt::Debug for WideClock<C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("WideClock")
@@ -297,5 +298,5 @@ impl<C> core::fmt::Debug for WideClock<C> {
 /// As for the narrow clock.
 const RESTORE_AHEAD_MAX: Duration = Duration::from_secs(3_600);
 
-/// What a reservation is good for at least, while the physical clock is behind.
+/// The least number of timestamps of a reservation, while the physical clock is behind.
 const STAMPS_RESERVED_MIN: u128 = 1 << 16;

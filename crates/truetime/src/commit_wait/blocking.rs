@@ -7,8 +7,8 @@ impl CommitWait {
     /// Blocks the thread until the timestamp has certainly passed.
     ///
     /// # Errors
-    /// Those of the clock: the timestamp may not have passed, so nothing may be released. Call it
-    /// again when the clock is well.
+    /// Errors of the clock: the timestamp may not have passed, so nothing may be released. Call it
+    /// again when the clock is synchronised.
     ///
     /// ```
     /// use core::time::Duration;
@@ -37,7 +37,7 @@ impl CommitWait {
                 Wait::Sleep(duration) => {
                     #[expect(
                         clippy::disallowed_methods,
-                        reason = "the passing of time is the event that is waited for"
+                        reason = "the event to wait for is the passage of time"
                     )]
                     thread::sleep(duration);
                 }

@@ -2,14 +2,14 @@ use super::{CommitWait, Wait};
 use crate::{TimeError, TrueTime};
 
 impl CommitWait {
-    /// Waits until the timestamp has certainly passed. Tokio's timer counts whole milliseconds, so it
-    /// may take up to one more.
+    /// Waits until the timestamp has certainly passed. Tokio's timer has a resolution of one
+    /// millisecond, so it may take up to one more.
     ///
-    /// It may be dropped at any point and called again.
+    /// Cancel-safe: it may be dropped at any point and called again.
     ///
     /// # Errors
-    /// Those of the clock: the timestamp may not have passed, so nothing may be released. Call it
-    /// again when the clock is well.
+    /// Errors of the clock: the timestamp may not have passed, so nothing may be released. Call it
+    /// again when the clock is synchronised.
     pub async fn wait_tokio(&mut self, time: &(impl TrueTime + ?Sized)) -> Result<(), TimeError> {
         loop {
             match self.poll(time)? {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
     use crate::{Interval, Reading, Timestamp};
 
-    /// Tokio's own clock, give or take.
+    /// Tokio's clock with a fixed uncertainty.
     struct Paused {
         start: Instant,
         epsilon: Duration,

@@ -2,17 +2,17 @@ use core::time::Duration;
 
 use crate::{CommitWait, Interval, Timestamp};
 
-/// When a candidate asked one voter.
+/// A candidate's request to one voter, with the time before it was sent.
 ///
-/// It must be made before the request is sent, and kept until that request is answered: a vote that
-/// answers an earlier request counts from that.
+/// It must be created before the request is sent, and kept until that request is answered: a vote
+/// counts from the request that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseRequest {
     asked: Timestamp,
 }
 
 impl LeaseRequest {
-    /// By a reading that is taken before the request is sent.
+    /// A request, with a reading taken before it is sent.
     #[must_use]
     pub fn new(now: &Interval) -> Self {
         Self {
@@ -28,8 +28,8 @@ impl LeaseRequest {
 
 /// The lease of a leader: it may act while [`holds`](Self::holds), by a reading taken for each act.
 ///
-/// Of two leaders whose quorums have a voter in common, no instant of true time is in both leases, and
-/// neither is any timestamp that they [`assign`](Self::assign).
+/// If the quorums of two leaders intersect, their leases are disjoint in true time, and so are the
+/// timestamps that they [`assign`](Self::assign).
 ///
 /// ```
 /// use core::time::Duration;
@@ -38,7 +38,7 @@ impl LeaseRequest {
 ///
 /// let at = |s: i64| Interval::around(Timestamp::from_nanos(s * 1_000_000_000), Duration::from_millis(4));
 /// let (first, second) = (LeaseRequest::new(&at(100)), LeaseRequest::new(&at(101)));
-/// // Both voters said yes: a quorum.
+/// // Both voters granted their votes: a quorum.
 /// let lease = LeaseInterval::granted([first, second], Duration::from_secs(10), &at(102)).unwrap();
 /// assert!(lease.holds(&at(109)));
 /// assert!(!lease.holds(&at(110)));
@@ -52,10 +52,10 @@ pub struct LeaseInterval {
 }
 
 impl LeaseInterval {
-    /// By the requests that a quorum has answered with yes, and a reading taken when the last answer
-    /// had come. Which sets of voters are a quorum is the caller's matter: any two must meet.
+    /// A lease from the requests that a quorum granted, and a reading taken after the last answer
+    /// arrived. The caller defines the quorums, any two of which must intersect.
     ///
-    /// `None` if the lease is over already, or if nobody voted.
+    /// `None` if the lease is already over, or if there are no votes.
     #[must_use]
     pub fn granted(
         requests: impl IntoIterator<Item = LeaseRequest>,
@@ -70,23 +70,24 @@ impl LeaseInterval {
         lease.holds(now).then_some(lease)
     }
 
-    /// A lease that somebody wrote down, say in a log that all who might lead follow: timestamps from `start` to before
-    /// `end`. Whoever writes them down sees to it that no two leases meet. It may hold only later: a leader
-    /// whose predecessor's lease is not over assigns above it at once, and its commit waits take the longer.
+    /// A recorded lease, for instance in a log that all possible leaders follow: timestamps from `start` to before
+    /// `end`. The code that records leases must keep them disjoint. A lease may start in the future: a leader whose
+    /// predecessor's lease is not over may assign timestamps above it at once, with correspondingly longer commit
+    /// waits.
     ///
-    /// `None` if nothing lies between.
+    /// `None` if it would be empty.
     #[must_use]
     pub fn between(start: Timestamp, end: Timestamp) -> Option<Self> {
         (start < end).then_some(Self { start, end })
     }
 
-    /// The written lease goes on to a later end; an earlier one changes nothing.
+    /// Extends the recorded lease to a later end; an earlier one changes nothing.
     pub fn extend_to(&mut self, end: Timestamp) {
         self.end = self.end.max(end);
     }
 
-    /// A quorum was asked again while the lease held, and said yes again: the lease goes on to the end
-    /// of the new one. If there was a gap between the two, it begins anew.
+    /// Extends the lease by one that a quorum granted while it held. If there is a gap between the
+    /// two, the new one replaces it.
     pub fn extend(&mut self, by: &Self) {
         if self.end < by.start {
             self.start = by.start;
@@ -104,22 +105,22 @@ impl LeaseInterval {
         self.end
     }
 
-    /// Whether the end has certainly not come: `TT.before(end)`.
+    /// Whether the end has certainly not been reached: `TT.before(end)`.
     #[must_use]
     pub fn holds(&self, now: &Interval) -> bool {
         now.latest() < self.end
     }
 
-    /// A timestamp for a transaction whose request came before the reading was taken: not below
-    /// `latest`, above `previous`, the greatest that this leader has given, and inside the lease.
-    /// `None` if there is none.
+    /// A timestamp for a transaction whose request arrived before the reading was taken: not below
+    /// `latest`, above `previous` (the greatest that this leader has assigned), and inside the
+    /// lease. `None` if there is none.
     #[must_use]
     pub fn assign(&self, previous: Option<Timestamp>, now: &Interval) -> Option<Timestamp> {
         self.assign_from(Timestamp::MIN, previous, now)
     }
 
-    /// As [`assign`](Self::assign), and not below `least`: for a transaction that others have prepared, the greatest
-    /// of their timestamps (Spanner, section 4.2.1).
+    /// As [`assign`](Self::assign), and not below `least`: for a transaction prepared by other participants, the
+    /// greatest of their prepare timestamps (Spanner, section 4.2.1).
     #[must_use]
     pub fn assign_from(
         &self,
@@ -135,9 +136,9 @@ impl LeaseInterval {
         (self.holds(now) && is_new && timestamp < self.end).then_some(timestamp)
     }
 
-    /// Gives the lease up before its end. Voters may be told when the wait is over: then every timestamp
-    /// that was given has certainly passed, so the next leader's are greater. Each is told the last promise
-    /// that it made ([`LeaseVote::given_back`](super::LeaseVote::given_back)).
+    /// Abdicates before the end of the lease. Voters may be notified when the wait is over: then every
+    /// assigned timestamp has certainly passed, so the next leader's are greater. Each voter is sent the
+    /// last promise that it made ([`LeaseVote::given_back`](super::LeaseVote::given_back)).
     pub fn give_back(self, greatest_given: Timestamp, now: &Interval) -> CommitWait {
         CommitWait::until(greatest_given, now)
     }

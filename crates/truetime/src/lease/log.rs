@@ -3,15 +3,16 @@ use core::time::Duration;
 use crate::{Interval, Wait};
 
 /// LeaseGuard: the log is the lease. Each entry carries the interval of its leader's clock when it was
-/// written; no message is sent for the lease's sake.
+/// written; the lease needs no messages of its own.
 ///
 /// - A leader serves reads from its own state while the newest entry that it has committed is certainly
 ///   younger than the length ([`may_read`](Self::may_read)).
 /// - A new leader commits nothing before the last entry of older terms in its log is certainly older
 ///   than the length ([`may_commit`](Self::may_commit)).
 ///
-/// Disjoint, since the new leader's log holds every committed entry, and whatever stands behind one in
-/// a log was written after it: the younger limit is over before the older one.
+/// These periods are disjoint, since the new leader's log holds every committed entry, and an entry
+/// was written after those before it in the log: the old leader's limit expires before the new
+/// leader's.
 ///
 /// ```
 /// use core::time::Duration;
@@ -49,7 +50,7 @@ impl LogLease {
         last_of_older_terms.older_than(self.length, now)
     }
 
-    /// As [`may_commit`](Self::may_commit), and if not, for how long to wait before it is asked again.
+    /// As [`may_commit`](Self::may_commit), and if not, how long to wait before polling again.
     pub fn poll_commit(&self, last_of_older_terms: &Interval, now: &Interval) -> Wait {
         if self.may_commit(last_of_older_terms, now) {
             return Wait::Done;

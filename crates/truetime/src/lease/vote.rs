@@ -2,10 +2,10 @@ use core::time::Duration;
 
 use crate::{Interval, Timestamp};
 
-/// The vote of one replica: it has one, and gives it for a while.
+/// The timed vote of one replica, which it grants to one candidate at a time.
 ///
-/// What is given must be durable before the candidate hears of it, or a restart could give it twice;
-/// so [`ask`](Self::ask) gives no answer, but an [`Unstored`] one.
+/// A granted vote must be durable before the candidate is notified, or a restart could grant it
+/// twice; therefore [`ask`](Self::ask) returns an [`Unstored`] promise.
 ///
 /// ```
 /// use core::time::Duration;
@@ -23,37 +23,37 @@ use crate::{Interval, Timestamp};
 /// ```
 ///
 /// Invariants: `until` never decreases for one holder; the holder changes only when `until` has
-/// certainly passed, or the holder gave it back.
+/// certainly passed, or the holder returned the vote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseVote<N> {
     length: Duration,
     promise: Option<Promise<N>>,
 }
 
-/// To whom a vote is given, and until when.
+/// The holder of a vote and its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Promise<N> {
     /// The holder.
     pub to: N,
-    /// No other one gets the vote before this has certainly passed.
+    /// No other candidate is granted the vote before this has certainly passed.
     pub until: Timestamp,
 }
 
-/// A promise that must be durable before it is told.
+/// A promise that must be durable before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "the promise must be stored, and then told"]
+#[must_use = "the promise must be stored, and then sent"]
 pub struct Unstored<N> {
     promise: Promise<N>,
 }
 
 impl<N: Copy> Unstored<N> {
-    /// What to store, in place of what was stored before.
+    /// The promise to store, replacing the previous one.
     pub fn promise(&self) -> Promise<N> {
         self.promise
     }
 
-    /// It is durable: the answer to the candidate.
+    /// To be called once it is durable; returns the answer to the candidate.
     #[must_use]
     pub fn stored(self) -> Promise<N> {
         self.promise
@@ -61,7 +61,7 @@ impl<N: Copy> Unstored<N> {
 }
 
 impl<N: Copy + Eq> LeaseVote<N> {
-    /// A vote that was never given. All voters and candidates must agree on the length.
+    /// A vote that was never granted. All voters and candidates must use the same length.
     #[must_use]
     pub const fn new(length: Duration) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl<N: Copy + Eq> LeaseVote<N> {
         }
     }
 
-    /// After a restart: with what was stored last.
+    /// Restores a vote after a restart from the promise stored last.
     #[must_use]
     pub const fn restore(length: Duration, stored: Option<Promise<N>>) -> Self {
         Self {
@@ -79,11 +79,11 @@ impl<N: Copy + Eq> LeaseVote<N> {
         }
     }
 
-    /// A candidate asks, for the first time or again to extend. The reading must have been taken after
-    /// the request came.
+    /// Handles a candidate's request, the first one or an extension. The reading must have been taken
+    /// after the request arrived.
     ///
     /// # Errors
-    /// [`LeaseHeld`] while the vote may still be another one's.
+    /// [`LeaseHeld`] while another candidate may still hold the vote.
     pub fn ask(&mut self, candidate: N, now: &Interval) -> Result<Unstored<N>, LeaseHeld<N>> {
         let mut until = now.latest() + self.length;
         if let Some(held) = self.promise {
@@ -104,31 +104,31 @@ impl<N: Copy + Eq> LeaseVote<N> {
         Ok(Unstored { promise })
     }
 
-    /// The holder gave back what it was promised, and will not act on it again: see
+    /// The holder returned this promise, and will not act on it again: see
     /// [`LeaseInterval::give_back`](super::LeaseInterval::give_back).
     ///
-    /// Of any promise but the last one it means nothing: a message that comes late, or twice, does not take
-    /// from the holder what it was promised since.
+    /// Any promise but the last one is ignored, so a delayed or duplicated message does not revoke a later
+    /// promise.
     pub fn given_back(&mut self, promise: &Promise<N>) {
         if self.promise.as_ref() == Some(promise) {
             self.promise = None;
         }
     }
 
-    /// To whom it is given, even if that is over.
+    /// The last promise, even if it has expired.
     #[must_use]
     pub fn promise(&self) -> Option<Promise<N>> {
         self.promise
     }
 }
 
-/// The vote may still be another one's.
+/// Another candidate may still hold the vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the vote is given until {until}")]
+#[error("the vote is granted to another until {until}")]
 #[non_exhaustive]
 pub struct LeaseHeld<N> {
-    /// Whose it is.
+    /// The holder.
     pub by: N,
-    /// Ask again when this has certainly passed.
+    /// The vote is free when this has certainly passed.
     pub until: Timestamp,
 }

@@ -6,33 +6,34 @@ use super::rng::Rng;
 use crate::timestamp::nanos;
 use crate::{Clocks, Local, Timestamp};
 
-/// The clocks of one node. Copies are of the same node.
+/// The clocks of one node. Clones are handles to the same node.
 ///
-/// The oscillator's frequency is a random walk within its bound: every 100 ms of true time it moves by
-/// up to a quarter of the bound.
+/// The oscillator's frequency is a random walk within its bound: every 100 ms of true time it changes
+/// by up to a quarter of the bound.
 #[derive(Clone, Debug)]
 pub struct Machine {
     world: World,
     state: Arc<Mutex<State>>,
 }
 
-/// What can happen to the clocks of a machine.
+/// A fault of a machine's clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Somebody sets the wall clock by so many nanoseconds.
+    /// The wall clock is stepped by so many nanoseconds.
     Step(i64),
-    /// The oscillator counts nothing for so long, while the other clocks go on.
+    /// The oscillator stops for so long, while the other clocks continue.
     Freeze(Duration),
-    /// The frequency stands at so many ppb of error from now on, whatever the bound; 0 ends it, and the
-    /// walk goes on.
+    /// The frequency error is fixed at so many ppb from now on, regardless of the bound; 0 resumes the
+    /// random walk.
     Rate(i32),
     /// All clocks but the oscillator are slewed by so many ppb from now on; 0 ends it.
     Slew(i32),
-    /// The machine sleeps for so long: true time passes, and only `boottime` and `realtime` know.
+    /// The machine is suspended for so long: true time passes, and only `boottime` and `realtime`
+    /// advance.
     Suspend(Duration),
-    /// The virtual machine stops for so long: true time passes, and no clock knows. Its hypervisor does, if there is
-    /// one that tells ([`Machine::with_hypervisor`]).
+    /// The virtual machine is paused for so long: true time passes, and no clock advances. Only a hypervisor that
+    /// reports pauses reveals it ([`Machine::with_hypervisor`]).
     Pause(Duration),
 }
 
@@ -47,20 +48,20 @@ struct State {
     counted_picos: u64,
     walk_at_picos: u64,
     frozen_until_picos: u64,
-    /// In 1e-21 s, which takes no rounding.
+    /// In units of 1e-21 s, which avoids rounding.
     local_zeptos: i128,
     monotonic_zeptos: i128,
     asleep_nanos: u64,
     wall_nanos: i64,
     granularity: u32,
     may_sleep: bool,
-    /// Counts pauses, if the hypervisor tells of them.
+    /// The number of pauses, if the hypervisor reports them.
     marker: Option<u64>,
 }
 
 impl Machine {
-    /// A node in a world, whose oscillator keeps within so many parts per million of true time. Its clocks
-    /// begin anywhere, its wall clock within a second.
+    /// A node in a world, with an oscillator whose drift is bounded by so many parts per million. Its
+    /// clocks start at random values, its wall clock within a second of true time.
     #[must_use]
     pub fn new(world: &World, drift_ppm: u32) -> Self {
         let mut rng = world.rng();
@@ -98,14 +99,14 @@ impl Machine {
         self
     }
 
-    /// That is never suspended, and says so: nobody looks whether it was.
+    /// A machine that declares that it is never suspended, so readers skip the check.
     #[must_use]
     pub fn sleepless(self) -> Self {
         self.counted().may_sleep = false;
         self
     }
 
-    /// On a hypervisor that tells when it has stopped the machine, as by VMClock.
+    /// On a hypervisor that reports pauses, as by VMClock.
     #[must_use]
     pub fn with_hypervisor(self) -> Self {
         self.counted().marker = Some(0);
@@ -118,7 +119,7 @@ impl Machine {
         &self.world
     }
 
-    /// Something happens now.
+    /// Injects a fault now.
     pub fn strike(&self, fault: Fault) {
         let mut state = self.counted();
         match fault {
@@ -143,7 +144,7 @@ impl Machine {
         }
     }
 
-    /// The state, with everything counted up to now.
+    /// The state, advanced to the present.
     fn counted(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.count(self.world.elapsed_picos());

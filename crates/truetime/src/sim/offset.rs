@@ -5,7 +5,8 @@ use super::World;
 use crate::timestamp::nanos;
 use crate::{Interval, Reading, TimeError, Timestamp, TrueTime};
 
-/// A clock that is off by so much, and claims a bound: rightly if the one is not greater than the other.
+/// A clock with a fixed offset and a claimed bound; its claim is correct if the offset is not greater
+/// than the bound.
 #[derive(Debug)]
 pub struct Offset {
     world: World,
@@ -24,12 +25,12 @@ impl Offset {
         }
     }
 
-    /// From now on it is off by so much.
+    /// Changes the offset.
     pub fn set_offset(&self, nanos: i64) {
         self.offset_nanos.store(nanos, Ordering::Release);
     }
 
-    /// From now on it claims another bound.
+    /// Changes the claimed bound.
     pub fn claim(&self, epsilon: Duration) {
         self.epsilon_nanos.store(nanos(epsilon), Ordering::Release);
     }

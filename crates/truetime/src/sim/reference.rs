@@ -5,9 +5,10 @@ use super::Machine;
 use crate::timestamp::nanos;
 use crate::{Clocks, Interval, Sample, Source, SourceError};
 
-/// A source that knows the true time up to a bound: somewhere in it, drawn anew for each sample.
+/// A source that returns the true time within a bound, with an error drawn at random for each
+/// sample.
 ///
-/// To answer takes time, which passes in the world: up to a millisecond there, and as much back.
+/// A query takes simulated time: up to a millisecond each way.
 #[derive(Debug)]
 pub struct Reference {
     machine: Machine,
@@ -30,19 +31,19 @@ impl Reference {
         }
     }
 
-    /// With a question and an answer that take up to so long each.
+    /// Sets the maximum delay of the query and of the answer.
     #[must_use]
     pub fn with_way_max(mut self, way_max: Duration) -> Self {
         self.way_picos_max = i64::try_from(nanos(way_max).saturating_mul(1000)).unwrap_or(i64::MAX);
         self
     }
 
-    /// From now on it is off by so many nanoseconds more than it says.
+    /// Adds an error of so many nanoseconds that the claimed bound does not include.
     pub fn lie(&self, nanos: i64) {
         self.lie_nanos.store(nanos, Ordering::Release);
     }
 
-    /// Whether it answers at all from now on.
+    /// Whether it stops answering.
     pub fn silence(&self, silent: bool) {
         self.silent.store(silent, Ordering::Release);
     }

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::rng::Rng;
 use crate::Timestamp;
 
-/// The true time, which nobody in the world can read. It counts picoseconds inside, so that
-/// no reading of a nanosecond clock is exact. It lasts 213 days.
+/// The simulated true time. It counts picoseconds internally, so that no reading of a nanosecond
+/// clock is exact. Its range is 213 days.
 ///
-/// Copies are of the same world.
+/// Clones are handles to the same world.
 #[derive(Clone, Debug)]
 pub struct World {
     shared: Arc<Shared>,
@@ -20,11 +20,11 @@ struct Shared {
 }
 
 impl World {
-    /// A world that begins on 2026-11-23, and whose draws depend on the seed alone.
+    /// A world that begins on 2026-11-23, whose random numbers depend only on the seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        // No clock begins on a whole nanosecond.
+        // No clock starts at a whole nanosecond.
         let phase = rng.next() % 1000;
         Self {
             shared: Arc::new(Shared {
@@ -54,13 +54,13 @@ impl World {
             && (below_latest || now == interval.latest() && self.picos() == 0)
     }
 
-    /// Time passes.
+    /// Advances time.
     pub fn advance(&self, by: Duration) {
         let nanos = crate::timestamp::nanos(by);
         self.advance_picos(nanos.saturating_mul(1000));
     }
 
-    /// Time passes, to the picosecond.
+    /// Advances time by picoseconds.
     pub fn advance_picos(&self, by: u64) {
         let elapsed = &self.shared.elapsed_picos;
         elapsed.fetch_add(by, core::sync::atomic::Ordering::AcqRel);

@@ -1,7 +1,7 @@
 //! `chronyd` of this machine, by its command protocol over UDP.
 //!
-//! Only one request is ever made, for the tracking report; it needs no privilege. The report says
-//! by how much the wall clock may be wrong:
+//! The only request is the one for the tracking report, which needs no privilege. The report yields
+//! a bound on the error of the wall clock:
 //!
 //! ```text
 //!  bound = root_delay / 2  +  root_dispersion  +  |correction|
@@ -10,12 +10,12 @@
 //!          direction          since the update     away
 //! ```
 //!
-//! `chronyd` lets the dispersion grow by what it thinks of the oscillator and by `maxclockerror` of
-//! its configuration, which is 1 ppm unless somebody says more; 50 is a better word for most
-//! machines, and the only thing that has to be configured for this source.
+//! `chronyd` increases the dispersion by its estimate of the oscillator's error and by
+//! `maxclockerror` of its configuration, which is 1 ppm by default; 50 is a better value for most
+//! machines, and is the only configuration that this source needs.
 //!
-//! It goes on calling itself synchronised long after its last server is gone. So the age of its last
-//! update is judged here ([`Tracking::sample`]).
+//! It keeps reporting that it is synchronised long after it has lost its last server. Therefore the
+//! age of its last update is checked here ([`Tracking::sample`]).
 //!
 //! The messages ([`request`], [`Tracking::decode`]) are plain functions on bytes; `Chrony`, which
 //! carries them, needs the feature `std`.
@@ -45,16 +45,16 @@ pub use tracking::{DATAGRAM_BYTES, Leap, ReplyError, Tracking, request};
 pub use trust::{LocalReference, Trust};
 
 impl Tracking {
-    /// The sample that this report makes if it answers that question.
+    /// The sample from this report, received as the answer to that question.
     ///
     /// `trust.age_max` bounds the time since the last update; a shorter one counts for a daemon that polls
     /// often: eight times its last interval, or two minutes if that is more.
     ///
     /// # Errors
-    /// - [`SourceError::NotSynchronized`] if it says so, if it follows nobody ([`check`](Self::check)), or if the last
-    ///   update is too old.
-    /// - [`SourceError::Disrupted`] if the last update lies in the future of the wall clock, which
-    ///   somebody must have set back, or if a leap second is due within a second and the bound.
+    /// - [`SourceError::NotSynchronized`] if it reports so, if it follows no other clock ([`check`](Self::check)), or
+    ///   if the last update is too old.
+    /// - [`SourceError::Disrupted`] if the last update is later than the wall clock, which must
+    ///   have been set back, or if a leap second is due within a second plus the bound.
     pub fn sample(&self, question: &Question, trust: &Trust) -> Result<Sample, SourceError> {
         let beyond = self.check(trust).map_err(SourceError::NotSynchronized)?;
         let bound_nanos = self.bound_nanos().saturating_add(nanos(beyond));
@@ -84,13 +84,14 @@ impl Tracking {
         Ok(sample)
     }
 
-    /// After how much time without an update a daemon that polls as this one has lost its servers.
+    /// The age of the last update after which a daemon with this polling interval must have lost
+    /// its servers.
     fn age_max(&self) -> Duration {
         let interval_nanos = self
             .update_interval
             .magnitude_above(NANOS_PER_SECOND as u32);
         let missed_nanos = interval_nanos.saturating_mul(UPDATES_MISSED_MAX);
-        // The time of the update is told as up to a second older than it is.
+        // The reported time of the update may be up to a second too early.
         let missed_nanos = missed_nanos
             .max(nanos(AGE_LEAST))
             .saturating_add(NANOS_PER_SECOND);
@@ -99,6 +100,6 @@ impl Tracking {
 }
 
 const UPDATES_MISSED_MAX: u64 = 8;
-/// A daemon has just started with a volley of requests, and asks again after a minute.
+/// A daemon starts with a burst of requests, and polls again after a minute.
 const AGE_LEAST: Duration = Duration::from_secs(120);
 const NANOS_PER_SECOND: u64 = 1_000_000_000;

@@ -1,18 +1,17 @@
 //! ClockBound's shared memory segment, version 2 of the layout.
 //!
-//! The daemon writes one segment, any number of processes read it. A generation number keeps them
-//! from taking half of an update for a segment: it is odd while the daemon writes, and another one
-//! afterwards.
+//! The daemon writes one segment, which any number of processes read. A generation number detects
+//! torn reads: it is odd during an update, and different afterwards.
 //!
 //! # Read, not mapped
 //!
-//! The file is read by `pread` and not mapped into memory. A mapping would save the system calls, and
-//! costs `unsafe`, a data race by the language's rules (somebody else writes the memory that is
-//! read), and the process: a daemon that starts anew cuts the file to nothing for a moment, and
-//! touching a mapping of nothing is a `SIGBUS`. A source is asked once a second and not on the way
-//! of a transaction, so a few microseconds are no price.
+//! The file is read by `pread` and not mapped into memory. A mapping would save the system calls, but
+//! requires `unsafe`, is a data race by the language's rules (another process writes the memory that
+//! is read), and may crash the process: a daemon that restarts truncates the file for a moment, and
+//! accessing a truncated mapping raises `SIGBUS`. A source is polled once a second and not for each
+//! transaction, so a few microseconds do not matter.
 //!
-//! Consistency needs the reads to happen in order, no more:
+//! Consistency only requires that the reads happen in order:
 //!
 //! ```text
 //!  reader   head: generation g      whole segment     head: generation g       g even, three times
@@ -21,12 +20,12 @@
 //! ```
 //!
 //! A daemon that had written during the second read would have made the generation odd before, or
-//! different behind. `pread` copies from the same pages that the daemon has mapped, so it sees what
-//! a mapping would; the copies of different calls happen in the order of the calls, because a call
-//! takes and releases references to the page, which are full barriers, and there is one more fence
-//! here, for a kernel that should find a way without. Within one call any order will do. Only a
-//! daemon that makes 32 767 updates, back to the same generation, between two of these reads is not
-//! noticed.
+//! different behind. `pread` copies from the same pages that the daemon has mapped, so it returns
+//! what a mapping would; the copies of different calls happen in the order of the calls, because a
+//! call takes and releases references to the page, which are full barriers, and there is one more
+//! fence here, for a kernel that should find a way without. Within one call any order will do. Only
+//! a daemon that makes 32 767 updates, back to the same generation, between two of these reads is
+//! not noticed.
 
 use core::sync::atomic::{Ordering, fence};
 use std::fs::File;
@@ -42,16 +41,16 @@ mod segment;
 use segment::HEAD_BYTES;
 pub use segment::{ClockStatus, SEGMENT_BYTES, Segment, SegmentError};
 
-/// Reads ClockBound's segment.
+/// A source that reads ClockBound's segment.
 ///
-/// The file is opened for each sample: a daemon may replace it. Nothing is kept, so any number of
-/// threads may ask at a time.
+/// The file is opened for each sample: a daemon may replace it. No state is kept, so any number of
+/// threads may take samples concurrently.
 ///
 /// The monotonic clock of the given [`Clocks`] must be the kernel's `CLOCK_MONOTONIC`, by which the
-/// segment tells its age.
+/// segment states its age.
 ///
-/// What is not read: the marker of the hypervisor (`/dev/vmclock0`), by which a process may learn of
-/// a live migration a moment before the daemon does.
+/// It does not read the hypervisor's marker (`/dev/vmclock0`), from which a process can detect a
+/// live migration slightly before the daemon does.
 #[derive(Clone, Debug)]
 pub struct ClockBound<C> {
     clocks: C,
@@ -64,8 +63,8 @@ impl<C: Clocks> ClockBound<C> {
     /// Where the daemon keeps its segment.
     pub const PATH: &str = "/var/run/clockbound/shm0";
 
-    /// Reads at [`PATH`](Self::PATH), takes the drift for 50 ppm at least, and believes a clock that
-    /// runs free until the daemon calls the segment void.
+    /// Reads [`PATH`](Self::PATH), assumes a drift of at least 50 ppm, and accepts a free-running
+    /// clock until the segment becomes void.
     pub fn new(clocks: C) -> Self {
         Self {
             clocks,
@@ -75,32 +74,32 @@ impl<C: Clocks> ClockBound<C> {
         }
     }
 
-    /// Reads somewhere else.
+    /// Sets the path.
     #[must_use]
     pub fn at(mut self, path: impl AsRef<Path>) -> Self {
         self.path = path.as_ref().to_path_buf();
         self
     }
 
-    /// How fast the bound grows at least, whatever the segment says: the daemon says 1 ppm unless it
-    /// was started with something better.
+    /// Sets the least drift of the bound, whatever the segment states: the daemon states 1 ppm
+    /// unless configured otherwise.
     #[must_use]
     pub const fn with_drift_least(mut self, drift: Drift) -> Self {
         self.drift = drift;
         self
     }
 
-    /// Takes a clock that runs free for one that is not synchronised.
+    /// Treats a free-running clock as not synchronised.
     #[must_use]
     pub const fn without_free_running(mut self) -> Self {
         self.free_running = false;
         self
     }
 
-    /// What the segment says now.
+    /// Reads the segment.
     ///
     /// # Errors
-    /// [`ReadError`] if there is no file, or no consistent segment in it.
+    /// [`ReadError`] if there is no file, or it holds no consistent segment.
     pub fn segment(&self) -> Result<Segment, ReadError> {
         let file = File::open(&self.path)?;
         read(|buffer| read_some(&file, buffer))
@@ -108,7 +107,7 @@ impl<C: Clocks> ClockBound<C> {
 
     fn ask(&self) -> Result<(Segment, u64), ReadError> {
         let segment = self.segment()?;
-        // Behind the reading, so that the age is not too small.
+        // Read after the segment, so that the age is not too small.
         Ok((segment, self.clocks.monotonic()))
     }
 }
@@ -124,14 +123,14 @@ impl<C: Clocks> Source for ClockBound<C> {
     }
 }
 
-/// Why there is no segment.
+/// Why the segment cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// There is no such file, or it may not be read.
+    /// The file does not exist or is not readable.
     #[error("the segment cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// The file is no complete segment.
+    /// The file is not a complete segment.
     #[error(transparent)]
     Segment(#[from] SegmentError),
 }
@@ -146,7 +145,7 @@ impl From<ReadError> for SourceError {
     }
 }
 
-/// Reads a segment by a function that copies the file's first bytes and tells how many there were.
+/// Reads a segment with a function that copies the file's first bytes and returns their number.
 fn read(mut copy: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Segment, ReadError> {
     for _ in 0..ATTEMPTS_MAX {
         match attempt(&mut copy) {
@@ -165,7 +164,7 @@ fn attempt(copy: &mut impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Segm
     whole(copy, &mut bytes)?;
     fence(Ordering::SeqCst);
     let after: [u8; HEAD_BYTES] = head(copy)?;
-    // Checks what makes it a segment, and that the generation is that of a finished update.
+    // Checks that it is a segment, and that the generation is that of a completed update.
     let segment = Segment::decode(&bytes)?;
     if before != after || bytes[..HEAD_BYTES] != before {
         return Err(SegmentError::Updating.into());

@@ -4,11 +4,11 @@ use crate::Clocks;
 use crate::source::{Question, Sample, Source, SourceError};
 use crate::timestamp::nanos;
 
-/// The wall clock, and a bound that somebody vouches for: for development, and for tests on one
-/// machine, where all processes have the same wall clock.
+/// The wall clock with a bound stated by the caller: for development, and for tests on one machine,
+/// where all processes share the wall clock.
 ///
-/// Nothing is measured. On several machines it is as good as the person who stated the bound: what
-/// CockroachDB calls its maximum offset.
+/// Nothing is measured: on several machines it is only as correct as the stated bound, like
+/// CockroachDB's maximum offset.
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -29,7 +29,7 @@ pub struct FixedEpsilon<C> {
 }
 
 impl<C: Clocks> FixedEpsilon<C> {
-    /// The wall clock is said to be wrong by at most `epsilon`.
+    /// The wall clock, with an error of at most `epsilon`.
     pub const fn new(clocks: C, epsilon: Duration) -> Self {
         Self { clocks, epsilon }
     }

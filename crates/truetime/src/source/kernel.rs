@@ -8,11 +8,11 @@ use crate::{Clocks, Drift};
 
 mod sys;
 
-/// What the kernel says of the wall clock, by `adjtimex`.
+/// A source that reads the kernel's error bound of the wall clock, by `adjtimex`.
 ///
-/// A daemon (chrony, ntpd, ptp4l) tells the kernel at each update by how much the wall clock may be
-/// wrong. The kernel adds 500 ppm from then on, and says that the clock is not synchronised when
-/// that makes 16 seconds, so a daemon that died is noticed late and soundly.
+/// A daemon (chrony, ntpd, ptp4l) sets the maximum error of the wall clock at each update. The
+/// kernel increases it by 500 ppm from then on, and reports the clock as not synchronised when it
+/// reaches 16 seconds; the death of a daemon is thus detected late, but the bound stays correct.
 ///
 /// ```text
 ///  maxerror                      ╱┃            The kernel adds 500 µs at the end of each second,
@@ -23,13 +23,13 @@ mod sys;
 ///       1 s   2 s   3 s        update
 /// ```
 ///
-/// chrony tells the kernel only if its configuration has the line `rtcsync`; without it the kernel goes on saying
-/// that the clock is not synchronised ([`Unsynchronized::FlagNotCleared`]).
+/// chrony clears the kernel's unsynchronised flag only if its configuration has the line `rtcsync`
+/// ([`Unsynchronized::FlagNotCleared`]).
 ///
-/// It is as good as the daemon. Some simple ones (systemd-timesyncd, busybox) claim an error of 0 at each update,
-/// however far the server is. That claim is refused ([`Unsynchronized::Unmeasured`]) unless the caller gives a bound
-/// instead of it: [`with_unmeasured`](Self::with_unmeasured). Nor does the kernel know what the daemon goes by: where
-/// a server may follow only its own clock, ask [`Chrony`](crate::source::Chrony), which sees the stratum.
+/// It is as good as the daemon. Some simple daemons (systemd-timesyncd, busybox) claim an error of 0 at each update,
+/// however far the server is. Such a claim is rejected ([`Unsynchronized::Unmeasured`]) unless the caller states a
+/// bound instead: [`with_unmeasured`](Self::with_unmeasured). The kernel also does not know the daemon's reference:
+/// where a server may follow only its own clock, use [`Chrony`](crate::source::Chrony), which checks the stratum.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel<C> {
     clocks: C,
@@ -37,7 +37,7 @@ pub struct Kernel<C> {
 }
 
 impl<C: Clocks> Kernel<C> {
-    /// Asks the kernel that this process runs on.
+    /// A source that queries this machine's kernel.
     pub const fn new(clocks: C) -> Self {
         Self {
             clocks,
@@ -45,14 +45,14 @@ impl<C: Clocks> Kernel<C> {
         }
     }
 
-    /// Believes a daemon that claims an error of zero, and takes the clock for as wrong as this at its updates.
+    /// Accepts a daemon that claims an error of zero, and assumes this error at its updates instead.
     #[must_use]
     pub const fn with_unmeasured(mut self, bound: Duration) -> Self {
         self.unmeasured = Some(bound);
         self
     }
 
-    /// What the kernel says now.
+    /// Queries the kernel.
     ///
     /// # Errors
     /// [`SourceError::Denied`] or [`SourceError::Unavailable`]: a sandbox forbids the system call.
@@ -71,8 +71,7 @@ impl<C: Clocks> Source for Kernel<C> {
 /// The fields of the kernel's `struct timex` that a bound is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timex {
-    /// What the call returned: 0 is `TIME_OK`, 5 is `TIME_ERROR`, between them stands what the next
-    /// leap second is doing.
+    /// The return value: 0 is `TIME_OK`, 5 is `TIME_ERROR`, values between are leap second states.
     pub state: i32,
     /// The `STA_` bits.
     pub status: i32,
@@ -80,7 +79,7 @@ pub struct Timex {
     pub maxerror_micros: i64,
     /// The estimated error, in microseconds.
     pub esterror_micros: i64,
-    /// What is still to be slewed away by the kernel's own loop, in microseconds, or nanoseconds if
+    /// The offset still to be slewed by the kernel's own loop, in microseconds, or nanoseconds if
     /// `status` has [`STA_NANO`](Self::STA_NANO).
     pub offset: i64,
     /// By how much the clock is made to run faster than the oscillator, in parts per million times 65,536.
@@ -106,14 +105,14 @@ impl Timex {
     pub const TIME_OK: i32 = 0;
     /// A leap second is being inserted: the last second of the day runs a second time.
     pub const TIME_OOP: i32 = 3;
-    /// A leap second is over, and nobody has told the daemon's flag so yet.
+    /// A leap second is over, and the daemon has not cleared its flag yet.
     pub const TIME_WAIT: i32 = 4;
 
     /// By how much the wall clock may be wrong, in nanoseconds.
     ///
     /// # Errors
-    /// - [`SourceError::NotSynchronized`] if the kernel says so in any of the three ways it has.
-    /// - [`SourceError::Disrupted`] during a leap second: the wall clock shows that second twice.
+    /// - [`SourceError::NotSynchronized`] if the kernel reports so in any of three ways.
+    /// - [`SourceError::Disrupted`] during a leap second: the wall clock repeats that second.
     /// - [`SourceError::Malformed`] for a negative error.
     pub fn bound_nanos(&self) -> Result<u64, SourceError> {
         let told_an_error =
@@ -153,8 +152,8 @@ impl Timex {
         Ok(error_nanos.saturating_add(offset_nanos))
     }
 
-    /// Whether the daemon claimed an error of zero at its last update: nothing estimated, and nothing but what the
-    /// kernel has added since, 500 microseconds a second.
+    /// Whether the daemon claimed an error of zero at its last update: the estimated error is zero, and the
+    /// maximum error is no more than the kernel's growth since then, 500 microseconds a second.
     #[must_use]
     pub const fn is_unmeasured(&self) -> bool {
         self.esterror_micros == 0 && self.maxerror_micros % GROWTH_MICROS == 0
@@ -182,8 +181,8 @@ impl Timex {
         u32::try_from(ppb).unwrap_or(u32::MAX)
     }
 
-    /// The sample that these fields make if they answer that question. `unmeasured` is what to add for a daemon that
-    /// measures no error, or `None` if none such is believed.
+    /// The sample from these fields, received as the answer to that question. `unmeasured` is the error to assume
+    /// for a daemon that measures none, or `None` to reject such daemons.
     ///
     /// # Errors
     /// As [`bound_nanos`](Self::bound_nanos), [`Unsynchronized::Unmeasured`], and [`SourceError::Disrupted`] when a
@@ -215,15 +214,15 @@ impl Timex {
     }
 }
 
-/// What the kernel adds to the error, each second at once.
+/// The kernel's increase of the error at the end of each second.
 const GROWTH_NANOS: u64 = 500_000;
 const GROWTH_MICROS: i64 = 500;
 /// A tick that is not adjusted: `USER_HZ` is 100 on all machines that are in use.
 const TICK_MICROS: i64 = 10_000;
 /// A microsecond more or less in such a tick.
 const TICK_PPB: u64 = 100_000;
-/// The same as a rate: what the kernel takes for the greatest error of an oscillator.
+/// The same as a rate: the kernel's assumed maximum error of an oscillator.
 const DRIFT_PPB: u32 = 500_000;
-/// From here on the kernel itself says that there is no synchronisation.
+/// The error from which on the kernel reports the clock as unsynchronised.
 const UNSYNCHRONIZED_MICROS: u64 = 16_000_000;
 const NANOS_PER_MICRO: u64 = 1_000;

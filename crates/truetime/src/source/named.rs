@@ -1,4 +1,4 @@
-//! A socket in the file system to which a daemon can answer.
+//! A Unix socket with a path, to which a daemon can answer.
 
 use std::format;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::chrony::unguessable;
 
-/// A socket with a name, which is removed with it.
+/// A socket whose path is removed when it is dropped.
 pub(super) struct Named {
     socket: UnixDatagram,
     path: PathBuf,
@@ -24,7 +24,7 @@ impl Named {
             socket: UnixDatagram::bind(&path)?,
             path,
         };
-        // The daemon may have given up the right to write where only root may.
+        // The daemon may have dropped its root privileges.
         fs::set_permissions(&named.path, fs::Permissions::from_mode(0o666))?;
         Ok(named)
     }
@@ -36,7 +36,7 @@ impl Named {
 
 impl Drop for Named {
     fn drop(&mut self) {
-        // What stays behind is a name that nobody asks by again.
+        // On failure an unused path stays behind.
         let _ = fs::remove_file(&self.path);
     }
 }

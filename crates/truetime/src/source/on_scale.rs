@@ -1,7 +1,7 @@
 use crate::Scale;
 use crate::source::{Sample, Source, SourceError};
 
-/// A source whose user knows on which scale its time is.
+/// A source with a time scale specified by its user.
 ///
 /// ```
 /// use core::time::Duration;
@@ -25,7 +25,7 @@ pub struct OnScale<S> {
 }
 
 impl<S: Source> OnScale<S> {
-    /// The same source, whose samples say this scale.
+    /// Marks the samples of a source with this scale.
     pub const fn new(source: S, scale: Scale) -> Self {
         Self { source, scale }
     }

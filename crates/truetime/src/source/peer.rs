@@ -1,7 +1,7 @@
 //! The clock of another node, by an exchange of two messages.
 //!
-//! Nothing here sends anything: a [`Request`] and a [`Reply`] are a few bytes that ride on any
-//! transport, or on messages that are sent anyway.
+//! This module does no I/O: a [`Request`] and a [`Reply`] are a few bytes for any transport, or to
+//! piggyback on other messages.
 //!
 //! ```text
 //!  peer         ────────────[received]────[sent]────────────▶     its own intervals
@@ -13,10 +13,9 @@
 //!
 //! The request left after `asked` was read, so true time at `asked` was at most `received.latest`.
 //! The reply arrived before `answered` was read, so true time at `answered` was at least
-//! `sent.earliest`, and at `asked` no more than the round trip before that. Nothing is assumed of
-//! the ways, and above all not that they are equally long: the width is the round trip less what the
-//! peer held it, and the peer's own width. Half of that is NTP's maximum error; the middle is NTP's
-//! offset.
+//! `sent.earliest`, and at `asked` no more than the round trip before that. No symmetry of the
+//! delays is assumed: the width is the round trip less the time at the peer, plus the peer's own
+//! width. Half of that is NTP's maximum error; the middle is NTP's offset.
 
 use core::time::Duration;
 
@@ -31,10 +30,10 @@ pub use shared::PeerSource;
 use crate::source::{Sample, SourceError, Unsynchronized};
 use crate::{BoundKind, Disruption, Drift, Interval, Local, Reading, Scale, Stratum, Timestamp};
 
-/// Asks a peer for its interval.
+/// A request for a peer's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// Tells the answer to this request from others.
+    /// Identifies the answer to this request.
     pub nonce: u64,
 }
 
@@ -56,8 +55,9 @@ impl Request {
         }
     }
 
-    /// Answers, with what this node's clock showed when the request had come and when the reply is
-    /// about to go. The same reading twice is right, and as wide as the time in between.
+    /// The reply, with this node's readings after the request arrived and before the reply is sent.
+    /// The same reading may be used for both, at the cost of a width increased by the time in
+    /// between.
     #[must_use]
     pub fn reply(self, received: &Reading, sent: &Reading) -> Reply {
         Reply {
@@ -78,17 +78,17 @@ impl Request {
 /// A peer's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reply {
-    /// That of the request.
+    /// The nonce of the request.
     pub nonce: u64,
-    /// The peer's interval after the request had come.
+    /// The peer's interval after the request arrived.
     pub received: Interval,
-    /// The peer's interval before the reply went.
+    /// The peer's interval before the reply was sent.
     pub sent: Interval,
-    /// What kind of promise the two are together.
+    /// The kind of bound of both intervals together.
     pub bound: BoundKind,
-    /// How far the peer is from whoever knows the time.
+    /// The peer's distance from a reference clock.
     pub stratum: Stratum,
-    /// On which scale both intervals are.
+    /// The scale of both intervals.
     pub scale: Scale,
 }
 
@@ -145,7 +145,7 @@ impl Reply {
     }
 }
 
-/// An exchange that has been begun.
+/// A pending exchange.
 ///
 /// ```
 /// use synod_truetime::source::peer::{Exchange, Request};
@@ -172,8 +172,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins an exchange. `asked` is read before the request goes; the nonce has not been used
-    /// before, and who shall not answer in the peer's place cannot guess it.
+    /// Begins an exchange. `asked` must be read before the request is sent; the nonce must be
+    /// unused and, to prevent forged replies, unpredictable.
     pub const fn begin(nonce: u64, asked: Local, drift: Drift) -> Self {
         Self {
             nonce,
@@ -182,17 +182,17 @@ impl Exchange {
         }
     }
 
-    /// What to send.
+    /// The request to send.
     #[must_use]
     pub const fn request(&self) -> Request {
         Request { nonce: self.nonce }
     }
 
-    /// Ends the exchange. `answered` is read after the reply has come.
+    /// Completes the exchange. `answered` must be read after the reply arrived.
     ///
     /// # Errors
     /// - [`PeerError::Nonce`] if it answers another request.
-    /// - [`PeerError::Stratum`] if the peer is as far as a clock that follows nobody.
+    /// - [`PeerError::Stratum`] if the peer's stratum is that of an unsynchronised clock.
     /// - [`PeerError::Backwards`] if the local clock went back.
     /// - [`PeerError::Contradiction`] if no true time agrees with all of it: one of the two clocks
     ///   breaks its bound.
@@ -213,8 +213,8 @@ impl Exchange {
             .earliest()
             .earlier(self.drift.most(elapsed_nanos));
         let interval = Interval::new(earliest, reply.received.latest());
-        // The request came before the reply went, so this holds too, and tells a peer whose clock
-        // was set in between.
+        // The request arrived before the reply was sent, so this must hold too; it detects a peer
+        // whose clock was set in between.
         let held = reply.received.earliest() <= reply.sent.latest();
         Ok(Sample {
             at: self.asked,
@@ -228,28 +228,28 @@ impl Exchange {
     }
 }
 
-/// Why an exchange tells nothing.
+/// Why an exchange yields no sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerError {
     /// An interval ends before it begins, or the stratum or the scale is unknown.
     #[error("the reply makes no sense")]
     Malformed,
-    /// It answers another request, or one that was given up.
+    /// It answers another request, or an abandoned one.
     #[error("the reply answers another request")]
     Nonce,
     /// The local clock was read earlier after the exchange than before it.
     #[error("the local clock went back")]
     Backwards,
-    /// The machine slept during the exchange, or its oscillator stood still or ran off.
+    /// The machine was suspended during the exchange, or its oscillator stopped or ran at a wrong
+    /// rate.
     #[error("the local clock was disrupted: {0}")]
     Disrupted(Disruption),
     /// The two clocks cannot both be right.
     #[error("the reply contradicts the local clock")]
     Contradiction,
-    /// The peer is too many hops away from whoever knows the time, [`Stratum::MAX_DEFAULT`] from here at most: it and
-    /// others learn from each other, and from nobody else.
-    #[error("the peer is too far from whoever knows the time")]
+    /// The peer's stratum is above [`Stratum::MAX_DEFAULT`]: peers synchronise only with each other.
+    #[error("the peer is too far from a reference clock")]
     Stratum,
 }
 
@@ -269,13 +269,13 @@ const MISS_AT: usize = 40;
 const STRATUM_AT: usize = 44;
 const SCALE_AT: usize = 45;
 
-/// What one peer has told: exchanges fill it, a clock asks it.
+/// The answers of one peer: filled by exchanges, read by a clock.
 ///
-/// Of several answers it keeps the one that is narrowest now. Exchanges that were quick beat those
-/// that were queued somewhere, until drift has made them as wide.
+/// It keeps the answer that is narrowest now: quick exchanges are preferred to delayed ones, until
+/// drift has made them as wide.
 ///
-/// It sees no clock but the oscillator. Whoever notices that the machine has slept, or that its oscillator
-/// stood still, says so ([`forget`](Self::forget)); [`PeerSource`] does that by itself.
+/// It reads no clock but the oscillator. A caller that detects a suspend or a stopped oscillator must call
+/// [`forget`](Self::forget); [`PeerSource`] does that itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     drift: Drift,
@@ -285,7 +285,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Nothing is known yet. Answers older than `age_max` are forgotten; `drift` bounds the local
+    /// A peer without answers. Answers older than `age_max` are discarded; `drift` bounds the local
     /// oscillator.
     pub const fn new(drift: Drift, age_max: Duration) -> Self {
         Self {
@@ -296,17 +296,17 @@ impl Peer {
         }
     }
 
-    /// Begins an exchange, and gives up the one before it. As [`Exchange::begin`].
+    /// Begins an exchange, and abandons the previous one. As [`Exchange::begin`].
     pub const fn ask(&mut self, nonce: u64, asked: Local) -> Request {
         let exchange = Exchange::begin(nonce, asked, self.drift);
         self.pending = Some(exchange);
         exchange.request()
     }
 
-    /// Takes an answer; a reply counts once.
+    /// Handles a reply; each counts once.
     ///
     /// # Errors
-    /// As [`Exchange::finish`]; the pending exchange goes on after a reply that is not its own.
+    /// As [`Exchange::finish`]; the exchange stays pending after a reply that is not its own.
     pub fn handle_reply(&mut self, reply: &Reply, answered: Local) -> Result<Sample, PeerError> {
         let exchange = self.pending.ok_or(PeerError::Nonce)?;
         let sample = exchange.finish(reply, answered);
@@ -325,8 +325,7 @@ impl Peer {
         Ok(sample)
     }
 
-    /// Something happened to the oscillator: what was told before says nothing of now, and neither
-    /// will an exchange that is under way.
+    /// Discards all answers and the pending exchange, after a disruption of the oscillator.
     pub const fn forget(&mut self) {
         self.pending = None;
         self.best = None;
@@ -338,7 +337,7 @@ impl Peer {
         self.best.filter(|best| self.at(best, now).is_some())
     }
 
-    /// Where true time is now, by an answer that is not too old.
+    /// The current interval from an answer that is not too old.
     fn at(&self, sample: &Sample, now: Local) -> Option<Interval> {
         let elapsed_nanos = now.nanos_since(sample.at);
         let young = Duration::from_nanos(elapsed_nanos) <= self.age_max;

@@ -1,4 +1,4 @@
-//! PTP hardware clocks: the clock in a network card that `ptp4l` or the hypervisor keeps right.
+//! PTP hardware clocks: the clock in a network card that `ptp4l` or the hypervisor disciplines.
 
 use core::time::Duration;
 
@@ -18,41 +18,41 @@ pub use device::PtpDevice;
 #[cfg(all(feature = "std", unix))]
 pub use ptp4l::Ptp4l;
 
-/// A clock that can be read, and is not one of the machine's own.
+/// A readable hardware clock.
 pub trait HardwareClock: Send + Sync {
-    /// What it shows.
+    /// The current time of the clock.
     ///
     /// # Errors
     /// [`SourceError`] if it cannot be read.
     fn time(&self) -> Result<Timestamp, SourceError>;
 
-    /// By how much it was wrong when it was read last, in nanoseconds; `None` if it does not say. Asked after
-    /// [`time`](Self::time).
+    /// Its error at the last reading, in nanoseconds; `None` if unknown. Called after [`time`](Self::time).
     ///
     /// # Errors
-    /// [`SourceError`] if it should say and does not.
+    /// [`SourceError`] if the value should be available and is not.
     fn error_nanos(&self) -> Result<Option<u64>, SourceError> {
         Ok(None)
     }
 
-    /// How far it is ahead of UTC; `None` if it does not say, and its user must. Asked after [`time`](Self::time).
+    /// How far it is ahead of UTC; `None` if unknown, in which case the user must state it. Called after
+    /// [`time`](Self::time).
     ///
     /// # Errors
-    /// [`SourceError`] if it should say and does not.
+    /// [`SourceError`] if the value should be available and is not.
     fn ahead(&self) -> Result<Option<Duration>, SourceError> {
         Ok(None)
     }
 }
 
-/// Asks a PTP hardware clock.
+/// A source that reads a PTP hardware clock.
 ///
-/// The clock is read between two readings of the oscillator, so the interval holds whatever the reading takes: some
-/// microseconds over PCI.
+/// The clock is read between two readings of the oscillator, so the interval includes the duration of the read:
+/// some microseconds over PCI.
 ///
-/// It does not tell whether anybody keeps it right, nor on which scale it runs. Both are the caller's word, the bound
-/// and what to take off to make it UTC (`ptp4l` keeps it on TAI, 37 s ahead), or that of who keeps it (`Ptp4l`).
+/// The clock itself reveals neither whether it is disciplined nor its scale. The caller states its bound and its
+/// offset from UTC (`ptp4l` keeps it on TAI, 37 s ahead), or the daemon that disciplines it does (`Ptp4l`).
 ///
-/// Tested against clocks of a simulated machine; it has never run on a card.
+/// Tested with simulated clocks, never on real hardware.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -77,7 +77,8 @@ pub struct Phc<C, H> {
 }
 
 impl<C: Clocks, H: HardwareClock> Phc<C, H> {
-    /// A clock on UTC that is wrong by at most `bound`, beside what it says itself.
+    /// A clock on UTC with an error of at most `bound`, in addition to the error that it reports
+    /// itself.
     pub const fn new(clocks: C, clock: H, bound: Duration) -> Self {
         Self {
             clocks,
@@ -88,7 +89,8 @@ impl<C: Clocks, H: HardwareClock> Phc<C, H> {
         }
     }
 
-    /// The clock is that far ahead of UTC, unless it says itself: 37 s for one on TAI, since 2017.
+    /// Sets how far the clock is ahead of UTC, unless it reports that itself: 37 s for one on TAI,
+    /// since 2017.
     #[must_use]
     pub const fn ahead_by(mut self, ahead: Duration) -> Self {
         self.ahead = ahead;

@@ -3,12 +3,12 @@ use core::time::Duration;
 use crate::source::Sample;
 use crate::{BoundKind, Clocks, Drift, Interval, Local, Scale, Stratum, Timestamp};
 
-/// A question about the wall clock, and what the machine's clocks showed around it.
+/// A query about the wall clock, with readings of the machine's clocks before and after it.
 ///
-/// Daemons and kernels bound the error of the *wall* clock, at the instant when they answer. A
-/// [`Sample`] speaks of the *oscillator*, at an instant before they were asked. In between the wall
-/// clock may be slewed, so it is read on both sides, and what it gained or lost on the oscillator
-/// goes into the interval:
+/// Daemons and kernels bound the error of the *wall* clock at the instant of their answer. A
+/// [`Sample`] is relative to the *oscillator* at an instant before the query. The wall clock may be
+/// slewed in between, so it is read on both sides, and its gain or loss relative to the oscillator
+/// is included in the interval:
 ///
 /// ```text
 ///  oscillator   at       l1                        l2      after
@@ -19,20 +19,20 @@ use crate::{BoundKind, Clocks, Drift, Interval, Local, Scale, Stratum, Timestamp
 ///                      and between the extremes of both during the question
 /// ```
 ///
-/// Holds for a wall clock that is slewed in one direction during the question. A step is inside the
-/// interval too, but then the bound is the one from before or from behind it, and
-/// [`Disciplined`](crate::Disciplined) refuses the sample.
+/// Holds for a wall clock that is slewed in one direction during the question. The interval
+/// includes a step too, but then the bound may be the one from before or after it, and
+/// [`Disciplined`](crate::Disciplined) rejects the sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     at: Local,
-    /// Where the wall clock may have stood at `at`, judged by either side of the question.
+    /// The possible readings of the wall clock at `at`, from both sides of the query.
     wall: Interval,
-    /// From `at` until after the answer, by the oscillator, with what a reading may be behind.
+    /// The time from `at` until after the answer, by the oscillator, with its granularity.
     taken_nanos: u64,
 }
 
 impl Question {
-    /// Asks, and looks at the clocks before and after.
+    /// Runs the query, and reads the clocks before and after it.
     pub fn ask<C: Clocks + ?Sized, T>(clocks: &C, ask: impl FnOnce() -> T) -> (Self, T) {
         let at = clocks.local();
         let wall_before = clocks.realtime();
@@ -57,8 +57,8 @@ impl Question {
         (question, answer)
     }
 
-    /// The sample, if the wall clock was wrong by at most so many nanoseconds at some instant of the
-    /// question.
+    /// The sample, if the error of the wall clock was at most so many nanoseconds at some instant of
+    /// the query.
     #[must_use]
     pub fn sample(&self, bound_nanos: u64) -> Sample {
         let drift = Drift::from_ppb(Sample::DRIFT_PPB_LEAST);
@@ -74,24 +74,25 @@ impl Question {
         }
     }
 
-    /// What the wall clock showed before the question, at most.
+    /// An upper bound of the wall clock's reading before the query.
     pub const fn wall(&self) -> Timestamp {
         self.wall.latest()
     }
 
-    /// How long the oscillator may count from the question on before this UTC day ends, which a leap
-    /// second may move; `None` when it may already have come, the bound and a second considered.
+    /// How long the oscillator may count from the query until this UTC day ends, possibly with a
+    /// leap second; `None` when the day may already have ended, given the bound and a margin of a
+    /// second.
     #[must_use]
     pub fn until_leap(&self, bound_nanos: u64) -> Option<Duration> {
         let margin = bound_nanos.saturating_add(NANOS_PER_SECOND);
         let into_day = self.wall.earliest().as_nanos().rem_euclid(NANOS_PER_DAY);
-        // The day may have begun a moment ago with the leap not yet made.
+        // The day may have just begun, with the leap second not applied yet.
         let left = u64::try_from(NANOS_PER_DAY - into_day).ok()?;
         let left = left.checked_sub(margin.saturating_add(self.wall.width_nanos()))?;
         if into_day.unsigned_abs() < margin {
             return None;
         }
-        // A slow oscillator has not counted all of it when the leap comes.
+        // A slow oscillator has counted less when the leap second occurs.
         let drift = Drift::from_ppb(Sample::DRIFT_PPB_LEAST);
         Some(Duration::from_nanos(drift.least(left)))
     }

@@ -1,37 +1,37 @@
 use crate::Stratum;
 
-/// Why a source that answers does not know the time.
+/// Why a source that answers counts as unsynchronised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsynchronized {
-    /// It says so.
-    #[error("it says so")]
+    /// It reports so itself.
+    #[error("it reports so itself")]
     Said,
-    /// It follows no other clock: chrony's or ntpd's local reference, 127.127.1.x or `LOCL`. It calls itself
-    /// synchronised, with an error of zero, and knows nothing.
+    /// It follows no other clock: chrony's or ntpd's local reference, 127.127.1.x or `LOCL`. It reports
+    /// being synchronised, with an error of zero, without any reference.
     #[error("it follows its own clock and no other")]
     LocalReference,
-    /// It is too many hops away from whoever knows. A local reference is served with a great stratum on purpose, and
-    /// its clients show nothing else of it.
-    #[error("its stratum is {stratum}, at most {stratum_max} is believed")]
+    /// It is too many hops away from a reference clock. Local references are deliberately served with a high
+    /// stratum, which is the only indication that their clients have.
+    #[error("its stratum is {stratum}, at most {stratum_max} is accepted")]
     Stratum {
-        /// As it says.
+        /// The reported stratum.
         stratum: Stratum,
         /// The limit.
         stratum_max: Stratum,
     },
-    /// What it last learned is too old, by its own limit or by ours.
-    #[error("what it last learned is too old")]
+    /// Its last update is too old, by its own limit or by ours.
+    #[error("its last update is too old")]
     Old,
-    /// It claims an error of exactly zero, so nobody has measured one.
-    #[error("it claims an error of zero, which nobody has measured")]
+    /// It claims an error of exactly zero, which cannot be a measured one.
+    #[error("it claims an error of zero, which cannot be measured")]
     Unmeasured,
-    /// The kernel has been told an error, and not that the clock is synchronised.
+    /// The kernel has an error bound, but its flag still marks the clock as unsynchronised.
     #[error(
-        "the kernel's STA_UNSYNC is set although it was told an error: chrony clears it only with `rtcsync`"
+        "the kernel's STA_UNSYNC is set although it has an error bound: chrony clears it only with `rtcsync`"
     )]
     FlagNotCleared,
-    /// It has lost its own source, and its user does not take such a clock.
+    /// It has lost its own source, and its user does not accept a free-running clock.
     #[error("it has lost its own source")]
     FreeRunning,
 }

@@ -1,5 +1,5 @@
-//! Encodings of what is made of other things: numbers that are not zero, tuples, and types of other
-//! crates, by their text.
+//! Encodings of composed types: non-zero numbers, tuples, and types of other crates by their text
+//! form.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -59,10 +59,10 @@ impl<T: Wire, U: Wire, V: Wire> Wire for (T, U, V) {
     }
 }
 
-/// A value of a type from elsewhere, encoded as the text that it is displayed as: an address, a UUID.
+/// A value of a foreign type, encoded as its display text: an address, a UUID.
 ///
-/// The type must read what it writes, and write equal values alike. What it would write differently
-/// is refused.
+/// The type must parse its own output, and display equal values equally. Texts that it would
+/// display differently are rejected.
 ///
 /// ```
 /// use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Writes to a set: what a client's context may do, and what becomes of the names of writers.
+//! Writes to a set, validation of clients' contexts, and retiring of writers' names.
 
 use alloc::vec::Vec;
 
@@ -9,9 +9,9 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// A client that has read `context` writes `value` through `server`: the value gets a new dot,
     /// and exactly the siblings that the client has read are replaced. Returns the dot.
     ///
-    /// What a client brings is checked: it cannot have read an event that this copy does not know.
-    /// If it read another copy that is ahead of this one, [`sync`](Self::sync) with that one first,
-    /// or vouch for the context with [`update_vouched`](Self::update_vouched).
+    /// The client's context is validated: it cannot include an event that this copy does not know.
+    /// If the client read another copy that is ahead of this one, [`sync`](Self::sync) with that
+    /// copy first, or vouch for the context with [`update_vouched`](Self::update_vouched).
     ///
     /// # Errors
     /// [`ContextError`]; nothing is changed.
@@ -43,12 +43,13 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// As [`update`](Self::update), with a context that the caller vouches for: it comes from a copy
     /// of this object and was not changed on its way (it was signed, say, or never left the servers).
     ///
-    /// Whatever it claims is believed. Siblings that it covers are gone here and, by
-    /// [`sync`](Self::sync), everywhere; and if it says that an actor's counter is at its end, that
-    /// actor never writes this object again.
+    /// The context is trusted without validation. Siblings that it covers are removed here and, by
+    /// [`sync`](Self::sync), everywhere; and if it claims that an actor's counter is at its
+    /// maximum, that actor can never write this object again.
     ///
     /// # Errors
-    /// [`Overflow`] if the server's counter is at its end, or `context` says so; nothing is changed.
+    /// [`Overflow`] if the server's counter is at its maximum, here or in `context`; nothing is
+    /// changed.
     ///
     /// ```
     /// use synod_vclock::{DvvSet, VersionVector};
@@ -56,7 +57,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// let mut ahead = DvvSet::new();
     /// let mut behind = DvvSet::new();
     /// ahead.update(&VersionVector::new(), "a", "old")?;
-    /// // Read there, written here: the old value will not come back by synchronising.
+    /// // Read there, written here: the old value does not reappear by synchronising.
     /// behind.update_vouched(&ahead.context(), "b", "new")?;
     /// behind.sync(&ahead);
     /// assert!(behind.values().eq(&["new"]));
@@ -80,7 +81,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     }
 
     /// Deletes the siblings that `context` covers, so that they stay deleted wherever this is
-    /// synchronised. The context is checked as that of a write is.
+    /// synchronised. The context is validated like that of a write.
     ///
     /// # Errors
     /// [`ContextError::Unseen`]; nothing is changed.
@@ -102,8 +103,8 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         Ok(())
     }
 
-    /// As [`discard`](Self::discard), with a context that the caller vouches for: all that it claims
-    /// is learned, as in [`update_vouched`](Self::update_vouched).
+    /// As [`discard`](Self::discard), with a context that the caller vouches for: it is trusted, as
+    /// in [`update_vouched`](Self::update_vouched).
     ///
     /// ```
     /// use synod_vclock::{DvvSet, VersionVector};
@@ -128,7 +129,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         self.insert(unknown);
     }
 
-    /// Whether a client can have read this: every event of it is known.
+    /// Checks that a client can have read this: every event of it is known.
     fn check(&self, context: &VersionVector<A>) -> Result<(), ContextError> {
         for dot in context.iter() {
             let place = self.search(&dot.actor);
@@ -141,13 +142,13 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         Ok(())
     }
 
-    /// Forgets actors that `is_past` says will never write again, once nobody needs them: those
-    /// without a value, and only if `stable`, what every copy of this object is known to know,
-    /// covers everything that this copy knows. Returns how many went.
+    /// Removes actors that will never write again according to `is_past`, once they are not needed:
+    /// those without a value, and only if `stable`, the events that every copy of this object is
+    /// known to have, covers everything that this copy has. Returns how many were removed.
     ///
-    /// Every copy does so for itself, and gets back by synchronising what another one has not let go
-    /// of yet. A copy's state from before, still on its way in a message, could bring back a value
-    /// that was replaced: so retire no earlier than such messages are certainly dropped.
+    /// Every copy must do so, and synchronising restores actors that another copy has not removed
+    /// yet. An old state of a copy, still in flight in a message, could bring back a replaced value:
+    /// retire only when such messages have certainly been dropped.
     ///
     /// ```
     /// use synod_vclock::{Actor, DvvSet};
@@ -175,11 +176,11 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
         before - self.columns.len()
     }
 
-    /// Resolves the conflict: `merge` makes one value of all siblings, which replaces them as a new
-    /// write of `server`. Returns its dot, or `None` if there is nothing to merge.
+    /// Resolves the conflict: `merge` combines all siblings into one value, which replaces them as
+    /// a new write of `server`. Returns its dot, or `None` if there is nothing to merge.
     ///
-    /// It is a write like any other, so that copies which resolve the same conflict each for itself
-    /// end up with the same siblings wherever they meet, and never with two values of one dot.
+    /// It is a write like any other, so copies that resolve the same conflict independently
+    /// converge to the same siblings, and never have two values for one dot.
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
@@ -208,7 +209,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     }
 }
 
-/// Why a client's context was refused. Nothing was changed.
+/// Why a client's context was rejected. Nothing was changed.
 ///
 /// ```
 /// use synod_vclock::{ContextError, DvvSet, VersionVector};
@@ -220,16 +221,16 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContextError {
-    /// It claims events that this copy does not know: it is forged, or it was read from a copy that
-    /// is ahead, or this copy has lost its memory.
+    /// It claims events that this copy does not know: it is forged, or was read from a copy that is
+    /// ahead, or this copy has lost its state.
     #[error("the context knows of {claimed} events of an actor of which this copy knows {known}")]
     Unseen {
-        /// What the context says.
+        /// The counter in the context.
         claimed: u64,
-        /// What this copy knows.
+        /// The counter known to this copy.
         known: u64,
     },
-    /// The server's counter is at its end.
+    /// The server's counter is at its maximum.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use super::id::Id;
 use crate::{CausalOrder, Overflow};
 
-/// A function from the interval to counters: what is known.
+/// A function from the interval to counters: the known events.
 ///
 /// A node is its base everywhere plus what its halves say.
 ///
@@ -17,7 +17,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Normalises: takes what the halves have in common into the base.
+    /// Normalises: moves the common minimum of the halves into the base.
     pub(super) fn node(base: u64, mut left: Self, mut right: Self) -> Self {
         let shared = left.base().min(right.base());
         left.sink(shared);
@@ -28,8 +28,8 @@ impl Event {
         }
     }
 
-    /// How the function stands to another, in one pass that copies nothing: a tree is read together
-    /// with the sum of the bases above it.
+    /// Compares two functions in one pass without copying: each tree is read together with the sum
+    /// of the bases above it.
     pub(super) fn causal_cmp(&self, other: &Self) -> CausalOrder {
         compare((0, self), (0, other))
     }
@@ -44,8 +44,8 @@ impl Event {
         join((0, self), (0, other))
     }
 
-    /// The paper's `fill`: raises the function on the own part as far as it makes the tree simpler
-    /// and tells nothing that is not known already.
+    /// The paper's `fill`: raises the function on the owned part as far as this simplifies the tree
+    /// without adding information.
     pub(super) fn fill(&self, id: &Id) -> Self {
         let (Id::Node(parts), Self::Node(base, halves)) = (id, self) else {
             return match id {
@@ -105,7 +105,7 @@ impl Event {
             &mut right
         };
         let grown = half.grow_along(way.rest(), above + base);
-        // Also after a failure: that restores what was taken apart.
+        // Also after a failure, to restore the tree.
         *self = Self::node(base, left, right);
         grown
     }
@@ -185,7 +185,7 @@ fn join(one: At<'_>, other: At<'_>) -> Event {
         return Event::Leaf(base.max(other_base));
     }
     let (halves, other_halves) = (one.1.halves(), other.1.halves());
-    // The halves come back with the bases above in them, and normalising takes these out again.
+    // The halves include the bases above them, and normalising moves these out again.
     Event::node(
         0,
         join((base, halves.0), (other_base, other_halves.0)),
@@ -193,10 +193,10 @@ fn join(one: At<'_>, other: At<'_>) -> Event {
     )
 }
 
-/// A way from the root to a part that is owned whole, and what growing there costs.
+/// A path from the root to a fully owned part, with the cost of growing there.
 ///
-/// The paper adds a large constant for each leaf that becomes a node; two numbers in order of weight
-/// say the same without one.
+/// The paper adds a large constant for each leaf that becomes a node; a pair in lexicographic order
+/// is equivalent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Way {
     /// Leaves that become nodes.

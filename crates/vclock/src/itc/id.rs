@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::{DEPTH_MAX, OverlappingIds, TooDeep};
 
-/// Which part of the interval is owned.
+/// The owned part of the interval.
 ///
 /// Invariant: normal form. A node has different halves, that is, never two empty or two whole ones,
 /// and no path is deeper than [`DEPTH_MAX`].
@@ -19,7 +19,7 @@ pub(super) enum Id {
 }
 
 impl Id {
-    /// Normalises: two halves that are alike are no halves.
+    /// Normalises: two equal halves become a leaf.
     pub(super) fn node(left: Self, right: Self) -> Self {
         match (&left, &right) {
             (Self::Empty, Self::Empty) => Self::Empty,
@@ -28,14 +28,14 @@ impl Id {
         }
     }
 
-    /// What is kept and what is given away: two parts that do not overlap and together are this one;
-    /// both are owned if this is not empty.
+    /// Splits the part into one that is kept and one that is given away: they are disjoint and
+    /// together form this one; neither is empty unless this one is.
     ///
-    /// The paper halves what is owned, so whoever forks again and again is as deep as it has children.
-    /// After a few of these the halves are given in pieces here: of a half that is reached by `n` turns
-    /// to the left the children get 2ⁿ⁻⁸ pieces, so that the depth grows with the logarithm of their
-    /// number. The number of turns is read from the part itself and may mislead; it decides about the
-    /// shape only.
+    /// The paper halves the owned part, so the depth of a parent equals its number of forks. Here,
+    /// after a few forks, children get pieces of a half: a half that is reached by `n` turns to the
+    /// left is divided into 2ⁿ⁻⁸ pieces, so that the depth grows with the logarithm of the number of
+    /// children. The number of turns is read from the part itself and may be inaccurate; it only
+    /// affects the shape.
     ///
     /// ```text
     ///   paper     1/2   1/4   1/8   1/16    ...           one child for each half
@@ -196,5 +196,5 @@ impl fmt::Display for Id {
     }
 }
 
-/// So many times what is owned is halved, as the paper has it, before it is given away in pieces.
+/// How often the owned part is halved, as in the paper, before it is divided into smaller pieces.
 const HALVES: u32 = 8;

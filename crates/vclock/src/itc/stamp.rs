@@ -8,15 +8,15 @@ use super::id::Id;
 use crate::codec::{DecodeError, Reader, Wire};
 use crate::{CausalOrder, Overflow};
 
-/// A process's part of the interval, and what it knows.
+/// A process's part of the interval, and the events that it knows.
 ///
 /// Operations are the paper's: [`fork`](Self::fork), [`event`](Self::event) and
-/// [`join`](Self::join), and what is made of them, [`peek`](Self::peek), [`send`](Self::send) and
+/// [`join`](Self::join), and the derived [`peek`](Self::peek), [`send`](Self::send) and
 /// [`receive`](Self::receive).
 ///
-/// Invariant, over all stamps of a system: the parts of those that live are disjoint. A clone, or
-/// bytes read twice, are the same owner twice: let only one of them live on. Equality is of both
-/// halves; order is of what is known.
+/// Invariant, over all stamps of a system: the parts of live stamps are disjoint. A clone, or
+/// decoding bytes twice, duplicates the owner: keep only one of them. Equality compares part and
+/// events; the order compares events only.
 ///
 /// ```
 /// use synod_vclock::itc::Stamp;
@@ -35,7 +35,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The first stamp of a system: it owns everything and knows of nothing.
+    /// The first stamp of a system: it owns everything and has no events.
     ///
     /// ```
     /// use synod_vclock::itc::Stamp;
@@ -54,12 +54,13 @@ impl Stamp {
         Self { id, event }
     }
 
-    /// Gives some of the own part to a new process, which knows the same. An anonymous stamp makes
-    /// another anonymous one.
+    /// Gives a share of the owned part to a new process, which knows the same events. Forking an
+    /// anonymous stamp gives another anonymous one.
     ///
-    /// It is half of the own part, as the paper has it, until eight children in a row have taken half;
-    /// later ones get smaller pieces, so that a parent of 10,000 is 34 halvings deep and not 10,000.
-    /// Where the children are known beforehand [`fork_many`](Self::fork_many) gives shallower trees.
+    /// The share is half of the owned part, as in the paper, for the first eight children in a row;
+    /// later ones get smaller pieces, so that a parent of 10,000 has a depth of 34 and not 10,000. If
+    /// the number of children is known in advance, [`fork_many`](Self::fork_many) gives shallower
+    /// trees.
     ///
     /// # Errors
     /// [`TooDeep`] if the part cannot be halved any more; nothing is changed.
@@ -82,7 +83,7 @@ impl Stamp {
     }
 
     /// Gives parts of like size to so many new processes and keeps one: trees are as deep as the
-    /// logarithm of their number. It may also be used to share the own part anew after many came home.
+    /// logarithm of their number. It may also be used to redistribute the owned part after many joins.
     ///
     /// # Errors
     /// [`TooDeep`] if the part cannot be halved so often; nothing is changed.
@@ -125,7 +126,7 @@ impl Stamp {
         }
     }
 
-    /// Whether it owns nothing, and so can have no events.
+    /// Whether it owns nothing, and so cannot make events.
     ///
     /// ```
     /// use synod_vclock::itc::Stamp;
@@ -137,7 +138,7 @@ impl Stamp {
         self.id == Id::Empty
     }
 
-    /// A new event: what is known grows strictly, by what nobody else can know.
+    /// A new event, which no other stamp knows.
     ///
     /// # Errors
     /// [`EventError`]; nothing is changed.
@@ -164,13 +165,13 @@ impl Stamp {
         Err(EventError::Anonymous)
     }
 
-    /// Takes over another stamp: its part and what it knows. This is how a process retires, and how
+    /// Merges another stamp: its part and its known events. This is how a process retires, and how
     /// a fork is undone.
     ///
     /// # Errors
-    /// [`OverlappingIds`] if both own some of the same: they cannot both be live. Nothing is changed
-    /// here, and the other stamp is dropped as the copy that it is; what it knows can be had by
-    /// [`peek`](Self::peek) before, or [`receive`](Self::receive).
+    /// [`OverlappingIds`] if their parts overlap: they cannot both be live. Nothing is changed here,
+    /// and the other stamp is dropped; its events can be saved by [`peek`](Self::peek) before, and
+    /// merged by [`receive`](Self::receive).
     ///
     /// ```
     /// use synod_vclock::itc::Stamp;
@@ -205,12 +206,12 @@ impl Stamp {
         Ok(self.peek())
     }
 
-    /// The receipt of a message: learns what its stamp knows, and is an event. A part that the
-    /// message should own is not taken.
+    /// The receipt of a message: merges the events of its stamp, and is itself an event. A part
+    /// owned by the message's stamp is ignored.
     ///
-    /// Nobody but the owner of a part makes events there, so a message that knows of more of them
-    /// than the owner is refused. That also keeps a hostile one from driving the counters of the own
-    /// part to their end.
+    /// Only the owner of a part makes events there, so a message with more of them than the owner
+    /// has made is rejected. This also prevents a hostile message from exhausting the counters of
+    /// the owned part.
     ///
     /// # Errors
     /// [`EventError`]; nothing is changed.
@@ -241,7 +242,7 @@ impl Stamp {
         happened
     }
 
-    /// How what is known stands to what another stamp knows; who owns what does not matter.
+    /// Compares the known events with those of another stamp, regardless of the owned parts.
     ///
     /// ```
     /// use synod_vclock::{CausalOrder, itc::Stamp};
@@ -344,7 +345,7 @@ impl TryFrom<Vec<u8>> for Stamp {
     }
 }
 
-/// Why there was no event.
+/// Why an event was rejected.
 ///
 /// ```
 /// use synod_vclock::itc::{EventError, Stamp};
@@ -354,19 +355,19 @@ impl TryFrom<Vec<u8>> for Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
-    /// The stamp owns nothing that it could raise.
+    /// The stamp owns nothing.
     #[error("an anonymous stamp has no events")]
     Anonymous,
     /// The message knows of events on the own part that did not happen here: it is forged, or the
-    /// stamp is a copy, or a process has lost its memory.
+    /// stamp is a copy, or a process has lost its state.
     #[error("the message knows of events on the own part that this stamp has not made")]
     FromOwnFuture,
-    /// The counter is at its end.
+    /// The counter is at its maximum.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }
 
-/// Two stamps own some of the same: one of them is a copy, or retired already.
+/// The parts of two stamps overlap: one of them is a copy, or already retired.
 ///
 /// ```
 /// use synod_vclock::itc::{OverlappingIds, Stamp};

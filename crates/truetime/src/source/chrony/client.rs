@@ -9,14 +9,14 @@ use crate::source::{Question, Sample, Source, SourceError};
 use crate::timestamp::nanos;
 use crate::{Clocks, Stratum};
 
-/// Asks `chronyd`.
+/// A source that queries `chronyd`.
 ///
 /// It must be the `chronyd` that keeps the clock of this machine: the one on the loopback interface,
-/// or on the host of this container. What another machine's says of its clock means nothing here.
+/// or on the host of this container. The report of another machine's daemon is about another clock.
 ///
-/// Each question has a socket, a port and a random sequence number of its own, so any number of
-/// threads may ask at a time, a daemon may be restarted in between, and who cannot read the traffic
-/// cannot answer. A sample blocks for at most the timeout.
+/// Each query uses a new socket, port and random sequence number, so any number of threads may
+/// query concurrently, the daemon may be restarted in between, and answers cannot be forged without
+/// reading the traffic. A sample blocks for at most the timeout.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -37,10 +37,10 @@ pub struct Chrony<C> {
 }
 
 impl<C: Clocks> Chrony<C> {
-    /// Where `chronyd` listens unless it is told otherwise: port 323 of the loopback interface.
+    /// The default address of `chronyd`: port 323 of the loopback interface.
     pub const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 323);
 
-    /// Asks at [`ADDRESS`](Self::ADDRESS), waits for 100 ms, and believes what [`Trust::DEFAULT`] says.
+    /// Queries [`ADDRESS`](Self::ADDRESS) with a timeout of 100 ms and [`Trust::DEFAULT`].
     pub const fn new(clocks: C) -> Self {
         Self {
             clocks,
@@ -50,50 +50,50 @@ impl<C: Clocks> Chrony<C> {
         }
     }
 
-    /// Asks somewhere else: the `cmdport` and `bindcmdaddress` of the configuration.
+    /// Sets the address: the `cmdport` and `bindcmdaddress` of the daemon's configuration.
     #[must_use]
     pub const fn at(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// For how long an answer is waited for.
+    /// Sets the timeout.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How old the last update may be; see [`Tracking::sample`].
+    /// Sets the greatest age of the last update; see [`Tracking::sample`].
     #[must_use]
     pub const fn with_age_max(mut self, age_max: Duration) -> Self {
         self.trust.age_max = age_max;
         self
     }
 
-    /// How many hops it may be away from a reference clock; see [`Trust::stratum_max`].
+    /// Sets the highest accepted stratum; see [`Trust::stratum_max`].
     #[must_use]
     pub const fn with_stratum_max(mut self, stratum_max: Stratum) -> Self {
         self.trust.stratum_max = stratum_max;
         self
     }
 
-    /// Believes one clock that follows no other, by its name and with the caller's bound.
+    /// Accepts one local reference, by its name and with the caller's bound.
     #[must_use]
     pub const fn with_local_reference(mut self, local: LocalReference) -> Self {
         self.trust.local = Some(local);
         self
     }
 
-    /// What `chronyd` says now.
+    /// Queries the current tracking report.
     ///
     /// # Errors
-    /// [`QueryError`] if nothing comes, or nothing that is an answer.
+    /// [`QueryError`] if no valid answer arrives.
     pub fn tracking(&self) -> Result<Tracking, QueryError> {
         query(&self.connect()?, &self.clocks, self.timeout)
     }
 
-    /// A connected socket receives from the one address it sends to, and from nobody else.
+    /// A connected socket receives only from the address that it sends to.
     fn connect(&self) -> io::Result<UdpSocket> {
         let any = match self.address {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -135,7 +135,7 @@ impl Datagrams for UdpSocket {
     }
 }
 
-/// Asks once, and waits for the answer to that.
+/// Sends one request, and waits for its answer.
 pub(super) fn query(
     socket: &impl Datagrams,
     clocks: &impl Clocks,
@@ -144,7 +144,7 @@ pub(super) fn query(
     let sequence = unguessable();
     socket.send(&request(sequence))?;
     let asked = clocks.local();
-    // One byte more than an answer has, so that a longer datagram is seen to be longer.
+    // One byte more than an answer has, so that longer datagrams are detected.
     let mut datagram = [0; DATAGRAM_BYTES + 1];
     let mut stray = None;
     for _ in 0..STRAYS_MAX {
@@ -168,17 +168,17 @@ pub(super) fn query(
     Err(stray.map_or(QueryError::TimedOut, QueryError::Reply))
 }
 
-/// Why `chronyd` did not tell.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// No socket, or nobody at the other end.
-    #[error("chronyd cannot be asked: {0}")]
+    /// The socket cannot be used, or nothing listens at the address.
+    #[error("chronyd cannot be queried: {0}")]
     Io(#[from] io::Error),
-    /// Nothing came in time.
+    /// No answer arrived in time.
     #[error("chronyd did not answer in time")]
     TimedOut,
-    /// Something came in time, and was no answer.
+    /// An invalid answer arrived.
     #[error("chronyd did not answer: {0}")]
     Reply(#[from] ReplyError),
 }
@@ -202,7 +202,7 @@ impl From<QueryError> for SourceError {
     }
 }
 
-/// The kernel calls an expired timeout by either name.
+/// The kernel reports an expired timeout as either error.
 fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -210,11 +210,11 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// 32 bits of a hash whose key the operating system's randomness made.
+/// 32 unpredictable bits: a hash with a key from the operating system's randomness.
 pub(in crate::source) fn unguessable() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-/// Datagrams that are looked at for one question, so that a flood of them does not keep it.
+/// The most datagrams examined for one query, so that a flood does not prolong it.
 const STRAYS_MAX: usize = 64;
 const STATUS_UNAUTHORIZED: u16 = 2;

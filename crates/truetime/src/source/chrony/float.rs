@@ -9,9 +9,9 @@
 /// └────────────┴─────────────────────────────────────────────────┘    both in two's complement
 /// ```
 ///
-/// Every pattern of bits is a finite number: there is nothing like a NaN. The greatest is below
-/// 2^63, the smallest that is not zero is 2^−89. They are never made floats here, so that a
-/// rounding goes where this code says and nowhere else.
+/// Every bit pattern is a finite number; there is no NaN. The greatest is below 2^63, the smallest
+/// positive one is 2^−89. They are not converted to floating point, so that all rounding is
+/// explicit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Float(u32);
 
@@ -34,8 +34,8 @@ impl Float {
         self.coefficient() < 0
     }
 
-    /// `|self| · scale`, rounded away from zero: what to take for a bound on an error. [`u64::MAX`]
-    /// when it is more.
+    /// `|self| · scale`, rounded away from zero, for use as an error bound. Saturates at
+    /// [`u64::MAX`].
     #[must_use]
     pub const fn magnitude_above(self, scale: u32) -> u64 {
         // 24 bits and a sign, times 32 bits, and at most 38 places to the left: 95 bits.
@@ -53,7 +53,7 @@ impl Float {
         magnitude as u64
     }
 
-    /// For a reader's eyes only.
+    /// For display only.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         let mut value = f64::from(self.coefficient());
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Exponent and coefficient, as the format wants them.
+    /// A number from its exponent and coefficient.
     fn float(exponent: i32, coefficient: i32) -> Float {
         Float::from_bits((exponent << 25 | coefficient & 0x1ff_ffff).cast_unsigned())
     }
@@ -119,7 +119,7 @@ mod tests {
             u64::MAX
         );
         assert_eq!(float(63, -(1 << 24)).magnitude_above(1), 1 << 62);
-        // The smallest that is not zero is not nothing.
+        // The smallest positive number is not rounded to zero.
         assert_eq!(float(-64, 1).magnitude_above(1), 1);
         assert_eq!(float(-64, 1).magnitude_above(u32::MAX), 1);
         assert_eq!(float(-64, 0).magnitude_above(u32::MAX), 0);

@@ -9,13 +9,14 @@ use crate::Clocks;
 use crate::source::named::Named;
 use crate::source::{Question, Sample, Source, SourceError};
 
-/// Asks `chronyd` by its socket in the file system.
+/// A source that queries `chronyd` over its Unix socket.
 ///
-/// For machines where the command port is closed (`cmdport 0`). The socket answers those who may write into its folder:
-/// root, and the user that `chronyd` runs as. The report is the same as by UDP, which needs no privilege
-/// ([`Chrony`](super::Chrony)).
+/// For machines where the command port is closed (`cmdport 0`). The socket is accessible to users with write
+/// permission for its directory: root, and the user that `chronyd` runs as. The report is the same as by UDP, which
+/// needs no privilege ([`Chrony`](super::Chrony)).
 ///
-/// `chronyd` answers to a socket that has a name, so each question makes one beside it and removes it afterwards.
+/// `chronyd` answers only to a socket with a path, so each query creates one in the same directory and removes it
+/// afterwards.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -37,10 +38,10 @@ pub struct ChronySocket<C> {
 }
 
 impl<C: Clocks> ChronySocket<C> {
-    /// Where `chronyd` has its socket unless it is told otherwise.
+    /// The default path of `chronyd`'s socket.
     pub const PATH: &str = "/run/chrony/chronyd.sock";
 
-    /// Asks at [`PATH`](Self::PATH), waits for 100 ms, and believes what [`Trust::DEFAULT`] says.
+    /// Queries [`PATH`](Self::PATH) with a timeout of 100 ms and [`Trust::DEFAULT`].
     pub fn new(clocks: C) -> Self {
         Self {
             clocks,
@@ -50,31 +51,31 @@ impl<C: Clocks> ChronySocket<C> {
         }
     }
 
-    /// Asks somewhere else: the `bindcmdaddress` of the configuration.
+    /// Sets the path: the `bindcmdaddress` of the daemon's configuration.
     #[must_use]
     pub fn at(mut self, path: impl AsRef<Path>) -> Self {
         self.path = path.as_ref().to_path_buf();
         self
     }
 
-    /// For how long an answer is waited for.
+    /// Sets the timeout.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What is believed of the answer.
+    /// Sets the conditions under which a report is accepted.
     #[must_use]
     pub const fn with_trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// What `chronyd` says now.
+    /// Queries the current tracking report.
     ///
     /// # Errors
-    /// [`QueryError`] if nothing comes, or nothing that is an answer.
+    /// [`QueryError`] if no valid answer arrives.
     pub fn tracking(&self) -> Result<Tracking, QueryError> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("/"));
         let named = Named::within(folder)?;

@@ -1,13 +1,13 @@
-//! The one request that is made of `chronyd`, and its answer, as bytes.
+//! The encoding of the tracking request and of its answer.
 
 use super::Float;
 use thiserror::Error;
 
-/// The bytes of a request, and of its answer: a request is padded, so that no answer is longer than
-/// what asked for it and nobody can use `chronyd` to amplify traffic.
+/// The length of a request and of its answer. Requests are padded to the length of the answer, so
+/// that `chronyd` cannot be used to amplify traffic.
 pub const DATAGRAM_BYTES: usize = 104;
 
-/// Asks for a [`Tracking`] report.
+/// A request for a [`Tracking`] report.
 ///
 /// ```text
 ///  version  type  -  -   command      attempt   sequence, 4 bytes   zeros
@@ -23,10 +23,10 @@ pub fn request(sequence: u32) -> [u8; DATAGRAM_BYTES] {
     datagram
 }
 
-/// What `chronyd` tells of its own synchronisation.
+/// `chronyd`'s report of its own synchronisation.
 ///
-/// The numbers are kept in its own format ([`Float`]); those that a bound is made of are rounded up
-/// on the way to integers.
+/// The numbers are kept in chrony's format ([`Float`]); those that are part of a bound are rounded
+/// up when converted to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tracking {
@@ -34,36 +34,36 @@ pub struct Tracking {
     pub reference_id: [u8; 4],
     /// Hops to a reference clock; 0 when it has never been synchronised.
     pub stratum: u16,
-    /// Whether it believes to be synchronised, and whether a leap second is due.
+    /// Whether it reports being synchronised, and whether a leap second is due.
     pub leap: Leap,
-    /// When it last learned from its source, in nanoseconds since 1970 by the clock that it keeps;
-    /// up to a second too early, on purpose, so that nobody learns the phase of its polling.
+    /// The time of its last update, in nanoseconds since 1970 by the clock that it disciplines;
+    /// deliberately up to a second too early, to conceal the phase of its polling.
     pub reference_time_nanos: i64,
-    /// What the clock of this machine is ahead of its estimate of the time, in seconds: what it
-    /// still has to slew away.
+    /// By how much the clock of this machine is ahead of the estimated time, in seconds: the
+    /// remaining slew.
     pub correction: Float,
     /// The estimated offset at its last update, in seconds.
     pub last_offset: Float,
     /// A long-term average of the offset, in seconds.
     pub rms_offset: Float,
-    /// By how much the clock would be wrong without it, in ppm.
+    /// The frequency error of the clock without correction, in ppm.
     pub frequency_ppm: Float,
-    /// What its last measurements would have it change about that, in ppm.
+    /// The residual frequency error from its last measurements, in ppm.
     pub residual_ppm: Float,
     /// The error bound that it claims for the frequency, in ppm.
     pub skew_ppm: Float,
     /// The round trip to the reference clock at the end of all hops, in seconds.
     pub root_delay: Float,
-    /// The error gathered over all hops, in seconds, grown until the report was made.
+    /// The error accumulated over all hops, in seconds, as of the report.
     pub root_dispersion: Float,
     /// The time between its last two updates, in seconds.
     pub update_interval: Float,
 }
 
-/// What `chronyd` says of its synchronisation and of the next leap second.
+/// `chronyd`'s synchronisation and leap second status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leap {
-    /// Synchronised, as it believes. It goes on believing so without a source.
+    /// Synchronised by its own account, which it keeps reporting without a source.
     Normal,
     /// Synchronised, and the last minute of this UTC day has 61 seconds.
     Insert,
@@ -73,47 +73,47 @@ pub enum Leap {
     Unsynchronized,
 }
 
-/// Why a datagram is not the answer to a request.
+/// Why a datagram is not a valid answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReplyError {
     /// Shorter or longer than an answer.
     #[error("an answer has {DATAGRAM_BYTES} bytes, not {bytes}")]
     Length {
-        /// Of the datagram.
+        /// The length of the datagram.
         bytes: usize,
     },
     /// Another protocol, or another version of it.
     #[error("version {version} of the protocol is not known here")]
     Version {
-        /// As it was sent.
+        /// The received value.
         version: u8,
     },
     /// Not an answer, or the answer to another command.
     #[error("not a tracking report")]
     NotTracking,
-    /// The answer to another request, or somebody's guess.
+    /// The answer to another request, or a forgery.
     #[error("sequence number {found} answers another request")]
     Sequence {
-        /// As it was sent.
+        /// The received value.
         found: u32,
     },
-    /// `chronyd` has refused, or has failed.
+    /// `chronyd` refused the request or failed.
     #[error("chronyd answers with status {status}")]
     Refused {
         /// Its number for the reason; 2 is "not authorised".
         status: u16,
     },
-    /// A field has a value that the protocol does not know.
+    /// A field has a value that the protocol does not define.
     #[error("the field {field} makes no sense")]
     Field {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
     },
 }
 
 impl ReplyError {
-    /// Whether it may be a stray: the right answer can still come.
+    /// Whether it may be a stray datagram, after which the right answer can still arrive.
     #[must_use]
     pub const fn is_stray(self) -> bool {
         !matches!(self, Self::Refused { .. } | Self::Field { .. })
@@ -125,7 +125,7 @@ impl Tracking {
     ///
     /// # Errors
     ///
-    /// Any bytes that are not such an answer.
+    /// When the bytes are not such an answer.
     pub fn decode(datagram: &[u8], sequence: u32) -> Result<Self, ReplyError> {
         let bytes = datagram.len();
         let datagram: &[u8; DATAGRAM_BYTES] = datagram
@@ -229,7 +229,7 @@ fn check_header(datagram: &[u8; DATAGRAM_BYTES], sequence: u32) -> Result<(), Re
     if datagram[1] != TYPE_REPLY || command != COMMAND_TRACKING {
         return Err(ReplyError::NotTracking);
     }
-    // Before anything is believed of it, a refusal included.
+    // Checked before anything else, including a refusal.
     if found != sequence {
         return Err(ReplyError::Sequence { found });
     }
@@ -242,7 +242,7 @@ fn check_header(datagram: &[u8; DATAGRAM_BYTES], sequence: u32) -> Result<(), Re
     Ok(())
 }
 
-/// What is left of a datagram whose length has been checked.
+/// The remaining bytes of a datagram whose length has been checked.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

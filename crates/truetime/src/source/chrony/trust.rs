@@ -1,4 +1,4 @@
-//! What of a `chronyd` is believed: its age, its stratum, and a clock that follows no other.
+//! The conditions under which a `chronyd` is trusted: age, stratum, and local references.
 
 use core::time::Duration;
 
@@ -6,15 +6,15 @@ use super::{Leap, Tracking};
 use crate::Stratum;
 use crate::source::Unsynchronized;
 
-/// What a report must be like to be believed.
+/// The conditions for accepting a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
-    /// How old its last update may be: 40 minutes unless told otherwise.
+    /// The greatest age of its last update. Default 40 minutes.
     pub age_max: Duration,
-    /// How many hops it may be away from a reference clock: [`Stratum::MAX_DEFAULT`] unless told otherwise. A client of
-    /// a server that follows only itself shows that server's address and a small error; its stratum is all that tells.
+    /// The highest accepted stratum. Default [`Stratum::MAX_DEFAULT`]. A client of a server that follows only its own
+    /// clock reports that server's address and a small error; only its stratum reveals it.
     pub stratum_max: Stratum,
-    /// The one local reference that is believed; none unless told otherwise.
+    /// The one local reference that is accepted. Default none.
     pub local: Option<LocalReference>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// What is believed unless told otherwise.
+    /// The default conditions.
     pub const DEFAULT: Self = Self {
         age_max: Duration::from_secs(2400),
         stratum_max: Stratum::MAX_DEFAULT,
@@ -33,10 +33,10 @@ impl Trust {
     };
 }
 
-/// A clock that follows no other, and that a group of machines has agreed to go by.
+/// A clock that follows no other, used by a group of machines as their common reference.
 ///
-/// Such a clock is nobody's measure of true time, so the bound on its error is the caller's. Without one that really
-/// holds, intervals are right only among machines that share the reference: compare the `name`s before comparing
+/// The error of such a clock is not measured, so the caller must state its bound. If that bound does not hold,
+/// intervals are comparable only among machines with the same reference: compare the `name`s before comparing
 /// timestamps.
 ///
 /// ```
@@ -50,16 +50,18 @@ impl Trust {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalReference {
-    /// The reference id that clients show: the IPv4 address of the server, or the hash of its IPv6 address.
+    /// The reference id that clients report: the IPv4 address of the server, or the hash of its IPv6
+    /// address.
     pub name: [u8; 4],
     /// Whether this machine is that server.
     pub is_here: bool,
-    /// By how much that server's clock may be wrong; it is added to what `chronyd` says.
+    /// The bound on the error of that server's clock, which is added to the one that `chronyd`
+    /// reports.
     pub bound: Duration,
 }
 
 impl LocalReference {
-    /// This machine's own clock, which others know by this name.
+    /// This machine's own clock, with the name that its clients report.
     #[must_use]
     pub const fn here(name: [u8; 4], bound: Duration) -> Self {
         Self {
@@ -89,7 +91,7 @@ impl LocalReference {
 }
 
 impl Tracking {
-    /// Whether the daemon follows nothing but the clock that it keeps: chrony's `local` (127.127.1.1), a smoothed one
+    /// Whether the daemon follows only the clock that it disciplines: chrony's `local` (127.127.1.1), a smoothed one
     /// (127.127.1.255), or ntpd's local clock (`LOCL`, 127.127.1.x).
     #[must_use]
     pub const fn is_local(&self) -> bool {
@@ -99,11 +101,11 @@ impl Tracking {
         )
     }
 
-    /// Whether its bound may be believed, and by how much more its clock may be wrong than it says: zero, but for a
-    /// local reference. Age is judged by [`sample`](Self::sample).
+    /// Checks whether its bound is trustworthy, and returns the additional error: zero, except for a local
+    /// reference. [`sample`](Self::sample) checks the age.
     ///
     /// # Errors
-    /// Why not.
+    /// [`Unsynchronized`], with the reason.
     pub fn check(&self, trust: &Trust) -> Result<Duration, Unsynchronized> {
         if self.leap == Leap::Unsynchronized || self.stratum == 0 || self.reference_id == [0; 4] {
             return Err(Unsynchronized::Said);

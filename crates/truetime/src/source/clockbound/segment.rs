@@ -8,7 +8,7 @@ use crate::source::{Question, Sample, SourceError, Unsynchronized};
 /// The bytes of a segment.
 pub const SEGMENT_BYTES: usize = 80;
 
-/// What ClockBound's daemon tells all processes of a machine about the wall clock.
+/// The state of the wall clock as published by ClockBound's daemon to all processes of a machine.
 ///
 /// ```text
 ///   0  magic                   8 bytes, two numbers of 32 bits
@@ -26,64 +26,64 @@ pub const SEGMENT_BYTES: usize = 80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Segment {
-    /// When the bound held, in nanoseconds of the monotonic clock.
+    /// The time for which the bound was computed, in nanoseconds of the monotonic clock.
     pub as_of_nanos: u64,
-    /// From when on nothing of this is to be believed, in nanoseconds of the monotonic clock.
+    /// The time from which on the segment is invalid, in nanoseconds of the monotonic clock.
     pub void_after_nanos: u64,
-    /// By how much the wall clock was wrong at `as_of_nanos`, at most.
+    /// The bound on the error of the wall clock at `as_of_nanos`.
     pub bound_nanos: u64,
     /// How fast that grows, in parts per thousand million.
     pub drift_ppb: u32,
-    /// What the daemon thinks of its clock.
+    /// The daemon's view of the clock.
     pub status: ClockStatus,
-    /// Changes when the hypervisor has moved or stopped the machine.
+    /// Changes when the hypervisor has migrated or paused the machine.
     pub disruption_marker: u64,
     /// Whether the daemon watches that marker.
     pub disruption_support: bool,
 }
 
-/// What ClockBound's daemon thinks of the clock.
+/// The state of the clock according to ClockBound's daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClockStatus {
-    /// Nothing: it has just started, or was never told.
+    /// Unknown: the daemon has just started, or has never had a source.
     Unknown,
-    /// It is kept by the daemon's source.
+    /// Synchronised to the daemon's source.
     Synchronized,
-    /// It was, and runs on its own now; the bound grows and holds.
+    /// It was synchronised and is free-running now; the bound grows and still holds.
     FreeRunning,
-    /// The hypervisor has moved or stopped the machine: no bound holds.
+    /// The hypervisor has migrated or paused the machine: no bound holds.
     Disrupted,
 }
 
-/// Why a file is no segment that can be read.
+/// Why a file is not a readable segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SegmentError {
-    /// The file is too short, or says that it is.
+    /// The file is too short, or its header states a size that is.
     #[error("a segment has {SEGMENT_BYTES} bytes, not {bytes}")]
     Length {
-        /// Of the file, or of what its head says.
+        /// The length of the file, or the size in its header.
         bytes: usize,
     },
-    /// It does not begin as a segment does.
+    /// The magic number is wrong.
     #[error("not a ClockBound segment")]
     Magic,
-    /// Another layout.
+    /// An unknown version of the layout.
     #[error("version {found} of the layout is not known here")]
     Version {
-        /// What it says.
+        /// The version in the header.
         found: u16,
     },
     /// The daemon has made the file and has not written to it.
     #[error("the segment was never written")]
     Uninitialized,
-    /// The daemon was writing whenever it was looked at, or died while it wrote.
+    /// Every read found an update in progress, or the daemon died during one.
     #[error("the segment is being written")]
     Updating,
     /// A field has a value that the layout does not allow.
     #[error("the field {field} makes no sense")]
     Field {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
     },
 }
@@ -104,10 +104,10 @@ impl From<SegmentError> for SourceError {
 }
 
 impl Segment {
-    /// Decodes a segment, of which the whole was read between two readings of `generation`.
+    /// Decodes a segment that was read between two equal readings of `generation`.
     ///
     /// # Errors
-    /// Any bytes that are no complete segment.
+    /// When the bytes are not a complete segment.
     pub fn decode(bytes: &[u8; SEGMENT_BYTES]) -> Result<Self, SegmentError> {
         check_head(bytes)?;
         let status = match i32::from_ne_bytes(field(bytes, 68)) {
@@ -136,12 +136,12 @@ impl Segment {
         })
     }
 
-    /// The sample that this segment makes if it was read in that question, and the monotonic clock
-    /// showed `monotonic_nanos` afterwards.
+    /// The sample from this segment, read during that question, with `monotonic_nanos` read from
+    /// the monotonic clock afterwards.
     ///
-    /// The daemon reads a coarse clock, which is behind the one read here and never ahead of it, so
-    /// the age is too great if anything. The monotonic clock is slewed: the age is taken for an
-    /// eighth more, which is more than any daemon slews.
+    /// The daemon reads a coarse clock, which is never ahead of the one read here, so the age is
+    /// not underestimated. The monotonic clock is slewed; the age is therefore increased by an
+    /// eighth, which is more than any daemon slews.
     ///
     /// # Errors
     /// - [`SourceError::NotSynchronized`] if the status is unknown, the segment is void, or its bound is zero: that
@@ -181,7 +181,7 @@ impl Segment {
     }
 }
 
-/// The generation of a segment whose head is that of a segment.
+/// Checks the header of a segment and returns its generation.
 pub(super) fn generation(head: &[u8; HEAD_BYTES]) -> Result<u16, SegmentError> {
     match u16::from_ne_bytes([head[14], head[15]]) {
         0 => Err(SegmentError::Uninitialized),
@@ -226,6 +226,6 @@ fn time(bytes: &[u8; SEGMENT_BYTES], at: usize) -> Option<u64> {
 pub(super) const HEAD_BYTES: usize = 16;
 const MAGIC: [u32; 2] = [0x414d_5a4e, 0x4342_0200];
 const VERSION: u16 = 2;
-/// A tenth: what drifts more is no clock.
+/// A tenth; no clock drifts more.
 const DRIFT_PPB_MAX: u32 = 100_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;

@@ -6,11 +6,11 @@ use crate::source::{Sample, Source, SourceError};
 use crate::watch::{self, Observation, SLEEP_SLACK_NANOS};
 use crate::{Clocks, Disruption, Drift};
 
-/// A [`Peer`] that is shared: the transport's thread fills it, and as a [`Source`] it answers with
-/// what it was told last.
+/// A shared [`Peer`]: filled by the transport's thread, and a [`Source`] that returns the best
+/// answer so far.
 ///
-/// What it answers may be much older than the question. So it looks at the clocks itself: after the
-/// machine has slept, or its oscillator has stood still or run off, it forgets what it was told before.
+/// An answer may be much older than the query for a sample. Therefore it observes the clocks itself:
+/// after a suspend, or when the oscillator stopped or ran at a wrong rate, it discards earlier answers.
 #[derive(Debug)]
 pub struct PeerSource<C> {
     clocks: C,
@@ -20,9 +20,9 @@ pub struct PeerSource<C> {
 #[derive(Debug)]
 struct Heard {
     peer: Peer,
-    /// The clocks before the exchange that is under way was begun.
+    /// The clocks before the pending exchange.
     asked: Option<Observation>,
-    /// The clocks before that exchange which brought the best answer.
+    /// The clocks before the exchange with the best answer.
     told: Option<Observation>,
 }
 
@@ -39,20 +39,20 @@ impl<C: Clocks> PeerSource<C> {
         }
     }
 
-    /// Begins an exchange, and gives up the one before it. The request must go now: what it waits
-    /// counts as its way.
+    /// Begins an exchange, and abandons the previous one. The request must be sent at once: any
+    /// delay counts as part of the round trip.
     pub fn ask(&self, nonce: u64) -> Request {
         let mut heard = self.lock();
-        // Before the oscillator is read, so that no sleep lies between the two.
+        // Observed before the oscillator is read, so that a suspend in between is detected.
         heard.asked = Some(Observation::of(&self.clocks));
         heard.peer.ask(nonce, self.clocks.local())
     }
 
-    /// Takes an answer, which must have come just now.
+    /// Handles a reply that has just arrived.
     ///
     /// # Errors
-    /// As [`Peer::handle_reply`], and [`PeerError::Disrupted`] if something happened to the clocks
-    /// during the exchange.
+    /// As [`Peer::handle_reply`], and [`PeerError::Disrupted`] if the clocks were disrupted during
+    /// the exchange.
     pub fn handle_reply(&self, reply: &Reply) -> Result<Sample, PeerError> {
         let answered = self.clocks.local();
         let mut heard = self.lock();
@@ -66,7 +66,7 @@ impl<C: Clocks> PeerSource<C> {
         Ok(sample)
     }
 
-    /// Forgets all if something happened to the oscillator since it was seen so.
+    /// Discards all answers if the oscillator was disrupted since this observation.
     fn undisturbed(&self, heard: &mut Heard, since: Option<Observation>) -> Result<(), Disruption> {
         let Some(since) = since else {
             return Ok(());
@@ -84,14 +84,14 @@ impl<C: Clocks> PeerSource<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {
-        // What was heard is whole between any two statements.
+        // A poisoned lock is safe to use: the state is consistent between any two statements.
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<C: Clocks> Source for PeerSource<C> {
-    /// The narrowest of its answers; [`SourceError::TimedOut`] if the last one is too old, or was
-    /// told before something happened to the clocks.
+    /// The narrowest answer; [`SourceError::TimedOut`] if the last one is too old or from before a
+    /// disruption of the clocks.
     fn sample(&self) -> Result<Sample, SourceError> {
         let mut heard = self.lock();
         let told = heard.told;
@@ -100,7 +100,8 @@ impl<C: Clocks> Source for PeerSource<C> {
         let now = self.clocks.local();
         let mut sample = heard.peer.best(now).ok_or(SourceError::TimedOut)?;
         if self.clocks.may_sleep() {
-            // Since the exchange; who asks counts only what may hide from now on.
+            // For the time since the exchange; the caller accounts only for undetected suspends
+            // from now on.
             sample.interval = sample.interval.after_span(0, SLEEP_SLACK_NANOS);
         }
         Ok(sample)

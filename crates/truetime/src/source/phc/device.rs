@@ -29,8 +29,8 @@ impl PtpDevice {
         })
     }
 
-    /// A file in which the driver says by how many nanoseconds the clock was wrong when it was read last: Amazon's has
-    /// `/sys/bus/pci/devices/<address>/phc_error_bound`.
+    /// Sets a file in which the driver reports the error of the clock at its last reading, in nanoseconds: Amazon's
+    /// has `/sys/bus/pci/devices/<address>/phc_error_bound`.
     #[must_use]
     pub fn with_error_file(mut self, path: impl AsRef<Path>) -> Self {
         self.error_file = Some(path.as_ref().to_path_buf());
@@ -41,7 +41,7 @@ impl PtpDevice {
 impl HardwareClock for PtpDevice {
     fn time(&self) -> Result<Timestamp, SourceError> {
         let time = clock_gettime_dynamic(DynamicClockId::Dynamic(self.file.as_fd()))
-            // The file is open, and is no clock; or the card is busy.
+            // The file is not a clock, or the card is busy.
             .map_err(|_| SourceError::Unavailable)?;
         let seconds = time.tv_sec.checked_mul(1_000_000_000);
         let nanos = seconds.and_then(|seconds| seconds.checked_add(time.tv_nsec));

@@ -1,4 +1,4 @@
-//! What `ptp4l` answers to questions of management, as bytes: IEEE 1588's format, and one answer of linuxptp's own.
+//! The encoding of PTP management messages of `ptp4l`: IEEE 1588's format, and one linuxptp extension.
 //!
 //! ```text
 //!   0  type and version   2 bytes    34  target port      10 bytes, all ones    48  TLV type  u16  1: answer, 2: error
@@ -9,14 +9,14 @@
 
 use crate::source::{SourceError, Unsynchronized};
 
-/// What is asked for.
+/// The data set to query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// How far it is from its master, by the mean of both ways.
+    /// The offset from the master and the mean path delay.
     CurrentDataSet,
-    /// On which scale it is.
+    /// The time scale.
     TimeProperties,
-    /// Whether there is a master at all.
+    /// Whether there is a master.
     TimeStatus,
 }
 
@@ -32,7 +32,7 @@ impl Item {
 
 pub(super) const REQUEST_BYTES: usize = 54;
 
-/// Asks for an item; `port` names who asks.
+/// A request for a data set; `port` identifies the sender.
 pub(super) fn request(item: Item, domain: u8, sequence: u16, port: u16) -> [u8; REQUEST_BYTES] {
     let mut bytes = [0; REQUEST_BYTES];
     bytes[0] = MANAGEMENT;
@@ -49,7 +49,7 @@ pub(super) fn request(item: Item, domain: u8, sequence: u16, port: u16) -> [u8; 
     bytes
 }
 
-/// The bytes of the answer to that request; `None` of what answers another one, or none.
+/// The data of the answer to that request; `None` if the datagram does not answer it.
 pub(super) fn answer(
     datagram: &[u8],
     item: Item,
@@ -75,11 +75,12 @@ pub(super) fn answer(
     }
 }
 
-/// A part of the bound: how far the clock is from its master, and what the way there may hide.
+/// The part of the bound from the offset to the master and the path delay.
 pub(super) fn error_nanos(current: &[u8]) -> Result<u64, SourceError> {
     let fields = || Some((i64_at(current, 2)?, i64_at(current, 10)?));
     let (offset, delay) = fields().ok_or(SourceError::Malformed)?;
-    // Both are in parts of 2^-16 ns. All of the way may be in one direction; a negative delay is none.
+    // Both are in parts of 2^-16 ns. All of the delay may be in one direction; a negative delay counts
+    // as zero.
     let nanos = |scaled: i64| scaled.unsigned_abs().div_ceil(1 << 16);
     if delay < 0 {
         return Err(SourceError::Malformed);
@@ -87,7 +88,8 @@ pub(super) fn error_nanos(current: &[u8]) -> Result<u64, SourceError> {
     Ok(nanos(offset).saturating_add(nanos(delay)))
 }
 
-/// Whether a master tells the time. Without one `ptp4l` goes by its own clock, and says that it is right.
+/// Checks that there is a master. Without one `ptp4l` follows its own clock and reports an offset of
+/// zero.
 pub(super) fn check_master(status: &[u8]) -> Result<(), SourceError> {
     let present = status.get(38..42).ok_or(SourceError::Malformed)?;
     if present == [0; 4] {
@@ -96,13 +98,13 @@ pub(super) fn check_master(status: &[u8]) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// How many seconds the clock is ahead of UTC; `None` if nobody vouches for the number.
+/// How many seconds the clock is ahead of UTC; `None` if the number is not marked as valid.
 pub(super) fn ahead_seconds(properties: &[u8]) -> Result<Option<i16>, SourceError> {
     let [high, low, flags, ..] = *properties else {
         return Err(SourceError::Malformed);
     };
     if flags & (FLAG_LEAP_61 | FLAG_LEAP_59) != 0 {
-        // What it is ahead by changes at some midnight, and nothing here says when.
+        // The offset changes at some midnight, and the message does not say which.
         return Err(SourceError::Disrupted);
     }
     let vouched = FLAG_UTC_OFFSET_VALID | FLAG_PTP_TIMESCALE;

@@ -11,14 +11,14 @@ use crate::source::SourceError;
 use crate::source::chrony::unguessable;
 use crate::source::named::Named;
 
-/// A hardware clock whose error and scale are what `ptp4l` answers, by its socket in the file system.
+/// A hardware clock whose error and scale `ptp4l` reports over its Unix socket.
 ///
-/// The error is the offset from the master and the whole of the mean way there, which may all be in one direction. What
-/// the master itself is wrong by, and what the clock may have gained since the last message of the master, stay the
-/// word of the caller: the bound of [`Phc::new`](super::Phc::new). A `ptp4l` without a master, which goes by its own
-/// clock, is not believed; nor is any while a leap second is announced.
+/// The error is the offset from the master plus the whole mean path delay, which may all be in one direction. The
+/// error of the master itself, and the drift of the clock since the master's last message, must be included in the
+/// bound that the caller passes to [`Phc::new`](super::Phc::new). A `ptp4l` without a master, which follows its own
+/// clock, is rejected, and so is any while a leap second is announced.
 ///
-/// Tested against answers that were made by the standard and by linuxptp's header; it has never asked a `ptp4l`.
+/// Tested with answers built from the standard and from linuxptp's headers, never with a real `ptp4l`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -40,10 +40,10 @@ pub struct Ptp4l<H> {
 }
 
 impl<H> Ptp4l<H> {
-    /// Where `ptp4l` answers questions of everybody unless it is told otherwise.
+    /// The default path of `ptp4l`'s read-only socket, which is open to all users.
     pub const PATH: &str = "/var/run/ptp4lro";
 
-    /// The clock that the `ptp4l` at [`PATH`](Self::PATH) keeps, in domain 0; an answer is waited for 100 ms.
+    /// The clock that the `ptp4l` at [`PATH`](Self::PATH) keeps, in domain 0; with a timeout of 100 ms.
     pub fn new(clock: H) -> Self {
         Self {
             clock,
@@ -53,21 +53,21 @@ impl<H> Ptp4l<H> {
         }
     }
 
-    /// Asks somewhere else: the `uds_ro_address` or `uds_address` of its configuration.
+    /// Sets the path: the `uds_ro_address` or `uds_address` of its configuration.
     #[must_use]
     pub fn at(mut self, path: impl AsRef<Path>) -> Self {
         self.path = path.as_ref().to_path_buf();
         self
     }
 
-    /// Its `domainNumber`: it answers to no other.
+    /// Sets its `domainNumber`; it does not answer for other domains.
     #[must_use]
     pub const fn with_domain(mut self, domain: u8) -> Self {
         self.domain = domain;
         self
     }
 
-    /// For how long an answer is waited for; there are three questions to a sample.
+    /// Sets the timeout of each query; a sample takes three.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -130,7 +130,7 @@ fn failed(error: io::Error) -> SourceError {
     }
 }
 
-/// No answer that is asked for is longer.
+/// The length of the longest expected answer.
 const DATAGRAM_BYTES_MAX: usize = 256;
-/// Datagrams that are looked at for one question.
+/// The most datagrams examined for one query.
 const STRAYS_MAX: usize = 16;
