@@ -355,7 +355,7 @@ impl Drop for Request {
 
 impl Ticket<Count> for Request {
     fn applied(self, _: u64) {}
-    fn read(self, _: &Count) {}
+    fn read(self, _: &Count, _: Option<Instant>) {}
     fn failed(self, _: Failure) {}
 }
 

@@ -3,9 +3,11 @@
 mod arrows;
 mod finding;
 mod git;
+mod links;
 mod manifest;
 mod mutants;
 mod names;
+mod quotes;
 mod replay;
 mod shrink;
 mod sim;
@@ -46,7 +48,8 @@ Usage: cargo xtask <chore>
 
 Chores:
   tidy    checks what compiler and clippy do not: the length of files and lines, banned words and names, stray
-          characters and paths, what manifests must inherit, and the arrows between crates.
+          characters and paths, what manifests must inherit, links and quotes in Markdown
+          files, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
           with its trace: --seed S, or a script of faults: --script FILE.

@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use crate::git::git;
 use crate::manifest::Manifest;
-use crate::{arrows, manifest, names, text};
+use crate::{arrows, links, manifest, names, quotes, text};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
@@ -11,10 +11,15 @@ use std::{fs, io};
 /// The chore: prints what it finds.
 pub(crate) fn run() -> ExitCode {
     let root = root();
-    let read = tracked_files(&root).and_then(|files| Ok((files, manifest::read(&root)?)));
+    let read = list_files(&root).and_then(|paths| {
+        let files = texts(&root, &paths)?;
+        Ok((paths, files, manifest::read(&root)?))
+    });
     match read {
-        Ok((files, manifests)) => {
-            let findings = check(&files, &manifests);
+        Ok((paths, files, manifests)) => {
+            let mut findings = check(&files, &manifests);
+            links::check(&files, &paths, &mut findings);
+            quotes::check(&files, &mut findings);
             for finding in &findings {
                 println!("{finding}");
             }
@@ -80,16 +85,19 @@ pub(crate) fn list_files(root: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The text files among them.
-fn tracked_files(root: &Path) -> io::Result<Vec<File>> {
+fn texts(root: &Path, paths: &[String]) -> io::Result<Vec<File>> {
     let mut files = Vec::new();
-    for path in list_files(root)? {
+    for path in paths {
         // What a fuzzer wrote is bytes, also where it looks like text.
         if path.starts_with("fuzz/corpus/") {
             continue;
         }
-        match fs::read(root.join(&path)) {
+        match fs::read(root.join(path)) {
             // What is not UTF-8 is no text of ours.
-            Ok(bytes) => files.extend(String::from_utf8(bytes).map(|text| File { path, text })),
+            Ok(bytes) => files.extend(String::from_utf8(bytes).map(|text| File {
+                path: path.clone(),
+                text,
+            })),
             // Deleted, and git has not been told.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -111,7 +119,8 @@ mod tests {
         if crate::git::is_missing() {
             return;
         }
-        let files = tracked_files(&root()).expect("git lists the files");
+        let paths = list_files(&root()).expect("git lists the files");
+        let files = texts(&root(), &paths).expect("they can be read");
         assert!(files.iter().any(|file| file.path == "xtask/src/tidy.rs"));
     }
 

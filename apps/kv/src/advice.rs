@@ -24,7 +24,7 @@ pub(crate) fn of_a_peer(refused: Refused, peer: u64, data: &Path) -> Option<Stri
             "node {peer} runs on a copy of a directory that another process runs on, or ran on, under its name: stop \
              the copy"
         ),
-        Refused::Doubted => format!(
+        Refused::RolledBack => format!(
             "node {peer} runs on its directory as it was before the incarnation that it was met in last, or on a copy: \
              what it has acknowledged since is gone from that, so no incarnation of it is taken for the node any more. \
              If all other nodes are up and none of them is behind their leader: stop this node, let it run \
@@ -87,7 +87,7 @@ mod tests {
         let data = Path::new("d1");
         for refused in [
             Refused::Disk,
-            Refused::Doubted,
+            Refused::RolledBack,
             Refused::Stale,
             Refused::Twin,
             Refused::Founding,

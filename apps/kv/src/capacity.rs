@@ -45,6 +45,7 @@ impl Command<'_> {
             Self::Delete { .. }
             | Self::Clear
             | Self::Limit { .. }
+            | Self::Serves { .. }
             | Self::Expire { .. }
             | Self::Persist { .. }
             | Self::DeleteIf { .. } => checked(none, none),
@@ -62,7 +63,7 @@ impl Command<'_> {
             | Self::SetExpiring { .. } => true,
             // A deadline takes little more than the key that it is for, and frees that.
             Self::Expire { .. } | Self::Persist { .. } | Self::DeleteIf { .. } => false,
-            Self::Delete { .. } | Self::Clear | Self::Limit { .. } => false,
+            Self::Delete { .. } | Self::Clear | Self::Limit { .. } | Self::Serves { .. } => false,
         }
     }
 }

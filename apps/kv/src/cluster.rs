@@ -12,7 +12,7 @@ use std::{
 
 use redis_protocol::resp2::types::BytesFrame;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
     time::{Instant, sleep, timeout},
 };
@@ -20,11 +20,11 @@ use tokio::{
 use crate::{
     client::{Client, ClientError},
     info::info_field,
-    links,
     ports::Ports,
 };
 
 mod join;
+mod told;
 
 /// `kv serve` processes, one for each node, on loopback ports of their own.
 ///
@@ -116,9 +116,29 @@ pub enum ClusterError {
         /// What it said instead.
         last: String,
     },
-    /// A node does not do to its links what it is told.
-    #[error("node {0} does not answer that its links are cut or healed")]
-    Links(u64),
+    /// A node does not do what its parent tells it.
+    #[error("node {0} does not answer that it did what its parent told it")]
+    Deaf(u64),
+    /// A node that was to stop, or to leave, ended as something else.
+    #[error(
+        "node {id} ended as {status}, and not as one that was told to; the end of its log:\n{log}"
+    )]
+    Otherwise {
+        /// Which node.
+        id: u64,
+        /// Its exit status.
+        status: String,
+        /// The last lines of its standard error.
+        log: String,
+    },
+    /// The members could not be changed.
+    #[error("{words}: {answer}")]
+    Refused {
+        /// What was asked.
+        words: String,
+        /// The last answer.
+        answer: String,
+    },
     /// No node leads.
     #[error("no node leads after {wait_max:?}")]
     Leaderless {
@@ -251,6 +271,7 @@ impl Cluster {
                 )
                 .args(&node.arguments)
                 .args(commanded.then_some("--links-from-stdin"))
+                .args(commanded.then_some("--disk-from-stdin"))
                 .stdin(Stdio::piped())
                 .stdout(stdout)
                 .stderr(stderr)
@@ -265,35 +286,6 @@ impl Cluster {
         node.says = says.map(|says| BufReader::new(says).lines());
         node.process = Some(process);
         Ok(())
-    }
-
-    /// Tells every node that runs what to do to its links, and waits until all have done it. How many messages their
-    /// cuts have swallowed so far, all together. For a cluster whose listener is [`Listener::Commander`].
-    ///
-    /// # Errors
-    /// [`ClusterError::Links`], [`ClusterError::Process`]
-    pub(crate) async fn command(&mut self, command: &links::Command) -> Result<u64, ClusterError> {
-        let mut swallowed = 0;
-        for (id, node) in &mut self.nodes {
-            let of = |error| ClusterError::Process { id: *id, error };
-            let (Some(process), Some(says)) = (&mut node.process, &mut node.says) else {
-                continue;
-            };
-            let stdin = process.stdin.as_mut().ok_or(ClusterError::Links(*id))?;
-            let line = format!("{command}\n");
-            stdin.write_all(line.as_bytes()).await.map_err(of)?;
-            let answer = async {
-                while let Some(line) = says.next_line().await.map_err(of)? {
-                    if let Some(swallowed) = links::swallowed(&line) {
-                        return Ok(swallowed);
-                    }
-                }
-                Err(ClusterError::Links(*id))
-            };
-            let answer = timeout(COMMAND_TIMEOUT, answer).await;
-            swallowed += answer.map_err(|_| ClusterError::Links(*id))??;
-        }
-        Ok(swallowed)
     }
 
     /// Further arguments of one node, from its next start on.
@@ -315,12 +307,24 @@ impl Cluster {
         else {
             return Ok(None);
         };
-        let status = process.wait().await;
-        let status = status.map_err(|error| ClusterError::Process { id, error })?;
+        // Waiting for it in the usual way would close its standard input, which ends it.
+        let status = loop {
+            let ended = process.try_wait();
+            match ended.map_err(|error| ClusterError::Process { id, error })? {
+                Some(status) => break status,
+                None => sleep(POLL_EVERY).await,
+            }
+        };
         if let Some(node) = self.nodes.get_mut(&id) {
             node.process = None;
         }
         Ok(Some(status))
+    }
+
+    /// Where a node keeps its data.
+    #[must_use]
+    pub fn data(&self, id: u64) -> PathBuf {
+        self.options.directory.join(format!("node-{id}"))
     }
 
     /// Where a node's standard error goes, if to a file.
@@ -484,7 +488,5 @@ pub fn fresh_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// An answer takes a node no longer than a turn of its loop.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 12;

@@ -106,6 +106,13 @@ pub enum Command<'a> {
         /// Whether the key must have it, or must have another.
         is: bool,
     },
+    /// A node says at its start where clients reach it. No client asks for it.
+    Serves {
+        /// Which.
+        node: u64,
+        /// Where: `HOST:PORT`.
+        at: Blob<'a>,
+    },
 }
 
 /// When a key that is set is over.
@@ -191,7 +198,7 @@ impl Command<'_> {
             | Self::DeleteIf { key, .. } => each(*key),
             Self::Delete { keys } => keys.iter().for_each(|key| each(*key)),
             Self::SetMany { pairs } => pairs.iter().for_each(|(key, _)| each(*key)),
-            Self::Clear | Self::Limit { .. } => {}
+            Self::Clear | Self::Limit { .. } | Self::Serves { .. } => {}
         }
     }
 
@@ -215,6 +222,7 @@ impl Command<'_> {
                     .sum(),
                 Self::Clear => 0,
                 Self::Limit { .. } => 2 * LENGTH_BYTES_MAX,
+                Self::Serves { at, .. } => LENGTH_BYTES_MAX + field(at),
                 Self::CompareAndSwap { key, expected, new } => {
                     field(key) + field(expected) + field(new)
                 }
@@ -304,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    fn ending<'a>(key: Blob<'a>, value: Blob<'a>) -> [Command<'a>; 4] {
+    fn ending<'a>(key: Blob<'a>, value: Blob<'a>) -> [Command<'a>; 5] {
         [
             Command::SetExpiring {
                 key,
@@ -323,6 +331,10 @@ mod tests {
                 key,
                 value,
                 is: false,
+            },
+            Command::Serves {
+                node: u64::MAX,
+                at: value,
             },
         ]
     }

@@ -26,6 +26,7 @@ use tokio::{
 use crate::{
     answer::{Answer, Resp, greeting, settings},
     channel::Channel,
+    consistency::Fresh,
     cut::{Cut, NO_PLACE},
     entry::Entry,
     framing::{Framer, FramingError, RequestLimits},
@@ -47,6 +48,7 @@ pub(crate) struct Connection<S> {
     closing: bool,
     name: Bytes,
     resp: Resp,
+    fresh: Fresh,
     from: IpAddr,
     /// It has said the password, or need not.
     is_known: bool,
@@ -115,6 +117,7 @@ impl<S: Store> Connection<S> {
             closing: false,
             name: Bytes::new(),
             resp: Resp::default(),
+            fresh: Fresh::default(),
         };
         connection.set_known(is_known);
         connection
@@ -318,11 +321,11 @@ impl<S: Store> Connection<S> {
 
     /// Answers the queries that are left, together: all, unless the answers become too much to hold. The rest
     /// is asked later, and may see more.
-    async fn read(&self, reading: &mut Reading) -> VecDeque<Answer> {
+    async fn read(&mut self, reading: &mut Reading) -> VecDeque<Answer> {
         let (asked, from) = (Arc::downgrade(&reading.queries), reading.answered);
         let count = reading.queries.len() - from;
         let time = self.server.store.time();
-        let answer = move |kv: &_| {
+        let answer = move |kv: &_, age| {
             let (mut answers, mut bytes) = (VecDeque::new(), 0);
             // None, when nobody waits for the answers any more.
             let asked = asked.upgrade().unwrap_or_default();
@@ -334,10 +337,14 @@ impl<S: Store> Connection<S> {
                     break;
                 }
             }
-            answers
+            (answers, age)
         };
-        let answers = match self.server.store.read(answer).await {
-            Ok(answers) => answers,
+        let read = self.server.store.read_as(self.fresh.level(), answer);
+        let answers = match read.await {
+            Ok((answers, age)) => {
+                self.fresh.seen(age);
+                answers
+            }
             Err(failure) => vec![failure.into(); count].into(),
         };
         reading.answered += answers.len();
@@ -410,6 +417,7 @@ impl<S: Store> Connection<S> {
             }
             Local::Reset => {
                 (self.resp, self.name) = (Resp::default(), Bytes::new());
+                self.fresh = Fresh::default();
                 if self.server.access.password.is_some() {
                     self.set_known(false);
                 }
@@ -418,6 +426,7 @@ impl<S: Store> Connection<S> {
             Local::ClientId => BytesFrame::Integer(self.socket.id() as i64),
             Local::ClientName if self.name.is_empty() => return Answer::Value(None),
             Local::ClientName => BytesFrame::BulkString(self.name.clone()),
+            Local::Consistency(asked) => return self.fresh.answer(asked),
             Local::Manage(_) => unreachable!("it was waited for"),
             Local::ClientSetName(name) => {
                 self.name = name;
@@ -453,6 +462,8 @@ impl Ask {
         match self {
             // Who the client is may be another behind it.
             Self::Local(Local::Auth(_) | Local::Hello { .. } | Local::Reset) => true,
+            // The reads behind it are others.
+            Self::Local(Local::Consistency(_)) => true,
             Self::Swap(_) | Self::Broken(_) | Self::Local(Local::Quit) => true,
             Self::Mistake(mistake) => mistake.ends(),
             _ => false,

@@ -12,13 +12,18 @@
 //! lives in their own memory and dies with them.
 //!
 //! With `--scenario partition` nobody is killed: the links of the leader are cut and healed, both ways, each one way,
-//! and all but those to a bridge. Each node loses what it sends into a cut itself.
+//! and all but those to a bridge. Each node loses what it sends into a cut itself. With `rolling` each node is asked to
+//! stop and started again, with `membership` all are replaced by others, with `disk-stall` and `disk-full` disks fail
+//! and are well again, as the demo tells their nodes on standard input.
 
+mod disk;
 mod history;
+mod members;
 mod nemesis;
 mod partition;
 mod progress;
 pub(crate) mod report;
+mod rolling;
 mod syncs;
 mod verify;
 mod workload;
@@ -44,11 +49,14 @@ use crate::{
     output::print,
     protocol::{Agreement, AgreementError},
 };
+use disk::{fill, stall};
 use history::{Record, write_lines};
+use members::replace_all;
 use nemesis::{Blow, torment};
 use partition::part;
 use progress::Progress;
 use report::{Report, Tally};
+use rolling::roll;
 use syncs::Syncs;
 use verify::{keys_of, read_back, verify};
 use workload::Workload;
@@ -102,6 +110,14 @@ pub enum Scenario {
     Kill,
     /// The leader's links are cut and healed: both ways, each one way, and all but a bridge
     Partition,
+    /// Each node is asked to stop, and started again
+    Rolling,
+    /// Each node is replaced by a new one: the first after its death, the others while they run
+    Membership,
+    /// The leader's disk stalls, and then another's
+    DiskStall,
+    /// The leader's disk is full, and then another's
+    DiskFull,
 }
 
 /// Why there is no report.
@@ -112,10 +128,11 @@ pub enum DemoError {
     #[error(transparent)]
     Agreement(#[from] AgreementError),
     /// There is nobody left to serve.
-    #[error(
-        "--scenario partition needs three nodes or more: of {0} nobody serves without the leader"
-    )]
+    #[error("this scenario needs three nodes or more: of {0} nobody serves without the leader")]
     Few(u64),
+    /// Only majorities can be changed.
+    #[error("--scenario membership is for majorities: leave --phase2 out")]
+    Phase2,
     /// The cluster did not start, or a node ended by itself.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -149,8 +166,12 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     options.agreement.quorums(options.nodes)?;
     let listener = match options.scenario {
         Scenario::Kill => Listener::File,
-        Scenario::Partition if options.nodes < 3 => return Err(DemoError::Few(options.nodes)),
-        Scenario::Partition => Listener::Commander,
+        _ if options.nodes < 3 => return Err(DemoError::Few(options.nodes)),
+        Scenario::Membership if options.agreement.phase2.is_some() => {
+            return Err(DemoError::Phase2);
+        }
+        Scenario::Rolling | Scenario::Membership => Listener::File,
+        Scenario::Partition | Scenario::DiskStall | Scenario::DiskFull => Listener::Commander,
     };
     // Before the run rather than after it: a path that cannot be written should not cost a minute.
     let file = options.history.as_ref().map(File::create).transpose()?;
@@ -171,16 +192,12 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     drop(waiting);
 
     let addresses = cluster.addresses();
-    let workload = Workload::new(
-        &addresses,
-        options.keys as usize,
-        options.value_bytes as usize,
-    );
+    let workload = Workload::new(&addresses, options.keys as usize, value_bytes(options));
     let loaded = load(options, &mut cluster, &workload).await?;
 
     let waiting = Progress::waiting("reading everything back through every node");
     cluster.ready(START_TIMEOUT).await?;
-    let at_end = read_all(&addresses, &loaded.records, &workload).await?;
+    let at_end = read_all(&cluster.addresses(), &loaded.records, &workload).await?;
     drop(waiting);
     drop(cluster);
 
@@ -200,7 +217,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         nodes: options.nodes,
         clients: usize::from(options.clients),
         keys: options.keys as usize,
-        value_bytes: options.value_bytes as usize,
+        value_bytes: value_bytes(options),
         load: loaded.length,
         tally,
         blows: loaded.blows,
@@ -226,7 +243,26 @@ fn node_arguments(options: &DemoOptions) -> Vec<String> {
     if options.skip_sync {
         arguments.push("--skip-sync".into());
     }
+    if options.scenario == Scenario::DiskFull {
+        // A log that is short of space within seconds.
+        let short = [
+            "--segment-bytes",
+            "4194304",
+            "--snapshot-log-bytes",
+            "4194304",
+        ];
+        arguments.extend(short.map(Into::into));
+    }
     arguments
+}
+
+/// As asked for; for a disk that is to be full, as many as fill it in time.
+fn value_bytes(options: &DemoOptions) -> usize {
+    let least = match options.scenario {
+        Scenario::DiskFull => 1_024,
+        _ => 0,
+    };
+    (options.value_bytes as usize).max(least)
 }
 
 /// Makes certificates of all nodes, and tells the arguments by which each finds its own.
@@ -278,6 +314,10 @@ async fn load(
         let blows = match options.scenario {
             Scenario::Kill => torment(cluster, workload, &progress, length).await?,
             Scenario::Partition => part(cluster, workload, &progress, length).await?,
+            Scenario::Rolling => roll(cluster, workload, &progress, length).await?,
+            Scenario::Membership => replace_all(cluster, workload, &progress, length).await?,
+            Scenario::DiskStall => stall(cluster, workload, &progress, length).await?,
+            Scenario::DiskFull => fill(cluster, workload, &progress, length).await?,
         };
         tokio::time::sleep(length.saturating_sub(workload.now())).await;
         Ok::<_, ClusterError>(blows)
@@ -293,7 +333,7 @@ async fn load(
     while let Some(client) = clients.join_next().await {
         records.extend(client.map_err(io::Error::other)??);
     }
-    syncs.ask(&addresses, &mut BTreeMap::new()).await;
+    syncs.ask(&cluster.addresses(), &mut BTreeMap::new()).await;
     Ok(Loaded {
         records,
         blows,

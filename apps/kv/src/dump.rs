@@ -258,6 +258,7 @@ impl fmt::Display for Client<'_> {
                 )
             }
             Command::Clear => f.write_str("FLUSHALL"),
+            Command::Serves { node, at } => write!(f, "node {node} serves at {}", bytes(at.0)),
             Command::Limit {
                 keys_max,
                 bytes_max,

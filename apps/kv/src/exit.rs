@@ -25,6 +25,8 @@ pub enum ExitStatus {
     Broken = 6,
     /// It was removed from its cluster: its id never returns, and there is nothing to start again.
     Removed = 7,
+    /// Of the commands that change a cluster: nobody knows yet whether it is done. To ask again is safe.
+    Unknown = 8,
 }
 
 impl From<&Closed> for ExitStatus {
@@ -50,6 +52,13 @@ pub(crate) const STATUSES: &str = "Exit status:
   5  what it holds contradicts the group, or what it acknowledged is gone
   6  something else of the program ended or panicked
   7  it was removed from its cluster";
+
+/// The same of the commands that ask a cluster.
+pub(crate) const ASKED_STATUSES: &str = "Exit status:
+  0  it is done, or told
+  1  it was refused and nothing has changed, no node answers, or none leads; of `status`: a node is not well
+  2  the command line makes no sense
+  8  nobody knows yet whether it is done: to ask again for the same is safe";
 
 #[cfg(test)]
 mod tests {

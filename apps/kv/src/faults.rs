@@ -13,6 +13,10 @@ use std::{
 
 use synod_wal::{Disk, File};
 
+mod ailing;
+
+pub(crate) use ailing::{Ailing, DiskCommand, met};
+
 /// A disk, and what is wrong with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Faulty<D> {
@@ -34,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) delay: Duration,
     /// How many succeed before all others fail.
     pub(crate) good: Arc<AtomicU64>,
+    /// What is wrong with the disk at the moment.
+    pub(crate) ailing: Arc<Ailing>,
 }
 
 impl<D> Faulty<D> {
@@ -49,6 +55,7 @@ impl Faults {
         reason = "a slow disk holds up the thread that waits for it: that is what is shown"
     )]
     fn strike(&self) -> io::Result<()> {
+        self.ailing.wait();
         if !self.delay.is_zero() {
             thread::sleep(self.delay);
         }
@@ -85,6 +92,9 @@ impl<D: Disk> Disk for Faulty<D> {
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
+        if self.faults.ailing.is_full() {
+            return Ok(Some(0));
+        }
         self.disk.free_bytes()
     }
 
@@ -104,6 +114,11 @@ impl<F: File> File for FaultyFile<F> {
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.faults.ailing.wait();
+        let end = at.saturating_add(bytes.len() as u64);
+        if end > self.file.len()? {
+            self.faults.ailing.grows()?;
+        }
         self.file.write_at(at, bytes)
     }
 
@@ -125,6 +140,7 @@ mod tests {
         let faults = Faults {
             delay: Duration::ZERO,
             good: Arc::new(2.into()),
+            ailing: Arc::default(),
         };
         let disk = Faulty::new(Directory::open(directory.path()).unwrap(), faults);
         let file = disk.open("file").unwrap();

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     answer::Answer,
+    backup::Backups,
     clock::Clock,
     entry::{Entry, Machine, response},
     machine::Kv,
@@ -69,6 +70,7 @@ pub(crate) struct Replicated {
     clock: Clock,
     /// Where nodes are reached of which the log does not say so.
     peers: Arc<BTreeMap<NodeId, String>>,
+    backups: Backups,
 }
 
 impl Replicated {
@@ -76,7 +78,7 @@ impl Replicated {
         node: &Node,
         group: GroupId,
         config: impl Configured,
-        peers: &BTreeMap<NodeId, String>,
+        (peers, cluster): (&BTreeMap<NodeId, String>, u128),
     ) -> Result<Self, OpenGroupError> {
         let machine = Timed::new(Sessions::new(Kv::default()));
         let applied = machine.watch();
@@ -86,6 +88,7 @@ impl Replicated {
             clock: Clock::start(group.clone(), applied),
             group,
             peers: Arc::new(peers.clone()),
+            backups: Backups::new(cluster),
         })
     }
 
@@ -101,6 +104,13 @@ impl Replicated {
             Err(TransferError::Unsuitable | TransferError::NotLeader(_)) => {}
             Err(error) => warn!(%error, "not handed over"),
         }
+    }
+
+    /// The members, as this node's log decides them, once it knows some. `None` when it has closed before that.
+    pub(crate) async fn members(&self) -> Option<Arc<Members>> {
+        let mut status = self.status.clone();
+        let known = status.wait_for(|status| status.members.iter().next().is_some());
+        known.await.map(|status| status.members.clone())
     }
 
     /// Ends when the group serves nothing any more on this node.
@@ -128,6 +138,16 @@ impl Store for Replicated {
         async { outcome.await.map_err(failure) }
     }
 
+    fn read_as<R: Send + 'static>(
+        &self,
+        consistency: Consistency,
+        with: impl FnOnce(&Kv, Option<Duration>) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        let look = |machine: &Machine, age| with(machine.machine().machine(), age);
+        let outcome = self.group.read_with_age(consistency, look);
+        async { outcome.await.map_err(failure) }
+    }
+
     fn time(&self) -> LogTime {
         self.clock.time()
     }
@@ -139,10 +159,14 @@ impl Store for Replicated {
         // New voters receive everything first.
         let group = self.group.with_timeout(CHANGE_TIMEOUT);
         let (status, peers) = (self.group.status(), self.peers.clone());
+        let backups = self.backups.clone();
         async move {
             match manage {
                 Manage::List => {
-                    let text = members::list(&status);
+                    let look = |machine: &Machine| machine.machine().machine().addresses().clone();
+                    let clients = group.read(Consistency::Stale, look).await;
+                    let clients = clients.unwrap_or_default();
+                    let text = members::list(&status, &peers, &clients);
                     return Ok(Answer::Frame(BytesFrame::BulkString(text.into())));
                 }
                 Manage::Abort => group.abort_change().await.map_err(not_changed)?,
@@ -153,6 +177,14 @@ impl Store for Replicated {
                     }
                     let changed = group.change_members(change).await;
                     changed.map_err(not_changed)?;
+                }
+                Manage::BeginBackup => {
+                    let number = backups.begin(&group).await?;
+                    return Ok(Answer::Frame(BytesFrame::Integer(number.cast_signed())));
+                }
+                Manage::NextOfBackup(number) => {
+                    let piece = backups.next(number).await?;
+                    return Ok(Answer::Frame(BytesFrame::BulkString(piece)));
                 }
                 Manage::Transfer(to) => {
                     let leader = group.transfer(to).await.map_err(not_handed)?;
@@ -183,6 +215,11 @@ impl Store for Replicated {
                 .map(|since| now.saturating_duration_since(since).as_secs()),
             transport: counters(&status.transport),
             leader_id: status.leader.map(|leader| leader.0),
+            priority: status.priority,
+            lease_ms: status.lease_until.and_then(|until| {
+                let left = until.checked_duration_since(now)?;
+                Some(left.as_millis() as u64)
+            }),
             term: status.term,
             commit_index: status.commit,
             applied_index: status.applied,
@@ -344,7 +381,11 @@ mod tests {
                 phase2: None,
             };
             let config = agreement.configure(Timeouts::default(), id, &BTreeSet::from([id]));
-            let store = config.unwrap().open(&node, &BTreeMap::new()).await.unwrap();
+            let store = config
+                .unwrap()
+                .open(&node, &BTreeMap::new(), 1)
+                .await
+                .unwrap();
             let mut status = store.group.watch();
             let leads = status.wait_for(|status| status.role == Role::Leader);
             drop(timeout(TIMEOUT, leads).await.unwrap().unwrap());

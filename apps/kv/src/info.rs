@@ -139,6 +139,9 @@ fn replication(consensus: &Consensus) -> Lines {
         ("closed", &Known(consensus.closed.as_ref())),
         // Empty while no leader is known: a number here would be taken for a node's.
         ("leader_id", &Known(consensus.leader_id)),
+        ("priority", &consensus.priority),
+        // Empty unless it leads and may answer reads by itself.
+        ("lease_ms", &Known(consensus.lease_ms)),
         ("term", &consensus.term),
         ("commit_index", &consensus.commit_index),
         ("applied_index", &consensus.applied_index),
@@ -235,6 +238,8 @@ mod tests {
             closed: Some("storage failed".into()),
             peers: vec![peer(2), peer(3)],
             disk_full_s: Some(3),
+            priority: 7,
+            lease_ms: Some(90),
             transport: vec![("bulk_dropped", 9)],
             ..Consensus::default()
         };
@@ -245,6 +250,8 @@ mod tests {
             assert_eq!(info_field(&all, field), Some(&*expected));
         }
         assert_eq!(info_field(&all, "disk_full_seconds"), Some("3"));
+        assert_eq!(info_field(&all, "priority"), Some("7"));
+        assert_eq!(info_field(&all, "lease_ms"), Some("90"));
         assert_eq!(info_field(&all, "bulk_dropped"), Some("9"));
         assert_eq!(info_field(&all, "leader_id"), Some(""));
     }

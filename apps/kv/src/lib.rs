@@ -26,6 +26,8 @@
 //!   that the server can be tested without a cluster.
 //! - [`serve`] puts one node together; [`Protocol`] is the only place that names a consensus
 //!   protocol.
+//! - [`member`], [`transfer`] and [`status`] ask a cluster as an operator does; [`backup`], [`restore`] and [`recover`]
+//!   carry what it holds into another one.
 //! - [`demo`] kills real processes under load and checks every promise; [`load`] measures any RESP
 //!   server; [`memory`] measures what nodes hold against their [`MemoryLimits`]; [`dump`] shows a
 //!   node's log.
@@ -83,6 +85,7 @@
 mod access;
 mod advice;
 mod answer;
+mod backup;
 mod capacity;
 mod certs;
 mod channel;
@@ -91,6 +94,7 @@ mod clock;
 mod cluster;
 mod command;
 mod connection;
+mod consistency;
 mod cut;
 mod deadlines;
 mod demo;
@@ -106,6 +110,7 @@ mod group;
 mod handshake;
 mod info;
 mod kept;
+mod lease;
 mod limits;
 mod links;
 mod load;
@@ -114,6 +119,7 @@ mod map;
 mod members;
 mod memory;
 mod names;
+mod operate;
 mod options;
 mod output;
 mod password;
@@ -123,8 +129,10 @@ mod query;
 mod random;
 mod reach;
 mod reap;
+mod recover;
 mod request;
 mod response;
+mod restore;
 mod roster;
 mod secure;
 mod serve;
@@ -138,11 +146,13 @@ mod value;
 
 pub use access::Access;
 pub use answer::{Answer, Resp};
+pub use backup::{BackupError, BackupOptions, backup};
 pub use capacity::{ENTRY_BYTES, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
 pub use certs::{CertsError, CertsOptions, certs};
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
 pub use command::{Blob, Command, Expiry, LIST_MAX, Unless, When};
+pub use consistency::Freshness;
 pub use demo::{DemoError, DemoOptions, Scenario, VerifyError, demo};
 pub use dump::{DumpError, DumpOptions, dump};
 pub use entry::{Entry, Machine};
@@ -150,18 +160,25 @@ pub use exit::ExitStatus;
 pub use forget::{ForgetOptions, ForgetPeerError, forget};
 pub use framing::{Framer, FramingError, RequestLimits};
 pub use info::info_field;
+pub use lease::Leases;
 pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
-pub use machine::{Kv, Left};
+pub use machine::{Addresses, Kv, Left};
 pub use members::Manage;
 pub use memory::{MemoryError, MemoryOptions, memory};
+pub use operate::{
+    AskOptions, MemberCommand, OperateError, StatusOptions, TransferOptions, member, status,
+    transfer,
+};
 pub use options::{Member, ServeOptions};
 pub use password::{Password, PasswordError};
 pub use protocol::{Agreement, AgreementError, Protocol, Timeouts, TimeoutsError};
 pub use query::Query;
 pub use reach::ReachOptions;
+pub use recover::{RecoverError, RecoverOptions, recover};
 pub use request::{Local as LocalRequest, Login, Request, RequestError, command_count, parse};
 pub use response::{Refusal, Response};
+pub use restore::{RestoreError, RestoreOptions, restore};
 pub use secure::{SecurityError, SecurityOptions, Unprotected};
 pub use serve::{ServeError, serve};
 pub use server::{GRACE, LimitsError, Server, ServerLimits};

@@ -21,7 +21,8 @@
 //!
 //! What is in flight to a peer (at most 8 MiB) lies in the lanes and in the entries kept for peers
 //! and is not counted again. A snapshot on its way to the disk keeps the values that were
-//! overwritten since it began: up to another copy of the map, which no setting bounds.
+//! overwritten since it began: up to another copy of the map, which no setting bounds. So does a backup, of which
+//! there is one at a time, and which is given up when nobody asks for its next piece for half a minute.
 
 use crate::roster::STANDING_MAX;
 use synod_replica::NodeConfig;

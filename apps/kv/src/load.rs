@@ -44,6 +44,9 @@ pub struct LoadOptions {
     /// Gets, in percent; the rest are sets
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub reads: u8,
+    /// How fresh gets are: linearizable, lease, "bounded MS" or stale (for servers that know CONSISTENCY)
+    #[arg(long, value_name = "LEVEL")]
+    pub consistency: Option<String>,
     /// Let each connection have a session, and ask again what it does not know the end of (for servers
     /// that know SESSION)
     #[arg(long)]
@@ -101,7 +104,7 @@ pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
     let mut connected = Vec::new();
     for at in 0..usize::from(options.clients) {
         let address = options.resp[at % options.resp.len()].clone();
-        let client = reach.connect(&address).await;
+        let client = connect(&options, &reach, &address).await;
         connected.push((
             address.clone(),
             client.map_err(|error| LoadError::Connect { address, error })?,
@@ -130,6 +133,18 @@ pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
     Ok(report.figures.errors == 0 && report.figures.broken == 0)
 }
 
+async fn connect(options: &LoadOptions, reach: &Reach, address: &str) -> io::Result<Client> {
+    let mut client = reach.connect(address).await?;
+    if let Some(level) = &options.consistency {
+        let words = ["CONSISTENCY"].into_iter().chain(level.split_whitespace());
+        let words: Vec<&[u8]> = words.map(str::as_bytes).collect();
+        if let BytesFrame::Error(text) = client.call(&words).await.map_err(io::Error::other)? {
+            return Err(io::Error::other(text.to_string()));
+        }
+    }
+    Ok(client)
+}
+
 async fn run(
     options: Arc<LoadOptions>,
     (reach, address): (Reach, String),
@@ -143,7 +158,7 @@ async fn run(
     // What is open at the end is asked until it is answered.
     while Instant::now() < end || (!session.open.is_empty() && Instant::now() < end + SETTLE_MAX) {
         let Some(client) = &mut connection else {
-            connection = reach.connect(&address).await.ok();
+            connection = connect(&options, &reach, &address).await.ok();
             if connection.is_none() {
                 sleep(RECONNECT_PAUSE).await;
             }
@@ -213,7 +228,7 @@ async fn pipeline(
     }
     let sent = Instant::now();
     // What is sent may take effect, whatever becomes of the connection.
-    session.doubt();
+    session.mark_unknown();
     client.flush().await?;
     for (is_read, name) in asked {
         let answer = client.receive().await?;
@@ -233,7 +248,7 @@ async fn pipeline(
 }
 
 impl Session {
-    fn doubt(&mut self) {
+    fn mark_unknown(&mut self) {
         let Some(client) = &mut self.client else {
             return;
         };

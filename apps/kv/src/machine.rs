@@ -1,5 +1,6 @@
 //! The replicated state: a map of byte strings, changed only by [`Command`]s.
 
+mod addresses;
 mod expiry;
 
 use synod_replica::{LogTime, LoggedTime, timed::SLACK};
@@ -14,6 +15,8 @@ use crate::{
     value::Value,
 };
 
+pub use addresses::Addresses;
+pub(crate) use addresses::{ADDRESS_BYTES_MAX, ADDRESSES_MAX};
 pub use expiry::Left;
 
 use expiry::Deadline;
@@ -56,6 +59,7 @@ pub struct Kv {
     limits: MapLimits,
     now: LogTime,
     deadlines: Deadlines,
+    addresses: Addresses,
     discarded: Vec<Value>,
 }
 
@@ -127,6 +131,22 @@ impl Kv {
     /// Keys that are over at a time, in their order, and the time.
     pub(crate) fn deadlines(&self) -> &Deadlines {
         &self.deadlines
+    }
+
+    /// Where clients reach the nodes.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Where clients reach a node.
+    pub(crate) fn note_address(&mut self, node: u64, at: &[u8]) {
+        self.addresses.note(node, at);
+    }
+
+    /// The nodes are others from now on.
+    pub(crate) fn forget_addresses(&mut self) {
+        self.addresses = Addresses::default();
     }
 
     /// An empty map with these limits, at this time.
@@ -215,6 +235,10 @@ impl Kv {
             } => {
                 self.limits.keys_max = keys_max.unwrap_or(self.limits.keys_max);
                 self.limits.bytes_max = bytes_max.unwrap_or(self.limits.bytes_max);
+                Ok(Response::Done)
+            }
+            Command::Serves { node, at } => {
+                self.note_address(*node, at.0);
                 Ok(Response::Done)
             }
         }

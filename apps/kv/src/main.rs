@@ -8,7 +8,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use synod_kv::{
-    CertsOptions, DemoOptions, DumpOptions, ExitStatus, ForgetOptions, LoadOptions, ServeOptions,
+    BackupOptions, CertsOptions, DemoOptions, DumpOptions, ExitStatus, ForgetOptions, LoadOptions,
+    MemberCommand, RecoverOptions, RestoreOptions, ServeOptions, StatusOptions, TransferOptions,
 };
 
 /// A replicated key-value server that speaks RESP, the demo that kills it, and a load generator.
@@ -29,6 +30,13 @@ enum Command {
     Demo(Box<DemoOptions>),
     Load(Box<LoadOptions>),
     Certs(CertsOptions),
+    #[command(subcommand)]
+    Member(MemberCommand),
+    Transfer(TransferOptions),
+    Status(StatusOptions),
+    Backup(BackupOptions),
+    Restore(RestoreOptions),
+    Recover(RecoverOptions),
     /// Look into a node's log
     #[command(subcommand)]
     Log(Log),
@@ -91,6 +99,17 @@ fn run(cli: Cli) -> Result<ExitStatus, Box<dyn Error>> {
             let _ = writeln!(io::stdout(), "{made}");
             ExitStatus::Stopped
         }
+        Some(Command::Member(command)) => runtime.block_on(synod_kv::member(&command))?,
+        Some(Command::Transfer(options)) => runtime.block_on(synod_kv::transfer(&options))?,
+        Some(Command::Status(options)) => runtime.block_on(synod_kv::status(&options))?,
+        Some(Command::Backup(options)) => {
+            runtime.block_on(synod_kv::backup(&options))?;
+            ExitStatus::Stopped
+        }
+        Some(Command::Restore(options)) => {
+            synod_kv::restore(&options).map(|()| ExitStatus::Stopped)?
+        }
+        Some(Command::Recover(options)) => synod_kv::recover(&options)?,
         Some(Command::Log(Log::Dump(options))) => {
             synod_kv::dump(&options).map(|()| ExitStatus::Stopped)?
         }

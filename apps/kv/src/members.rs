@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, fmt::Write};
 use bytes::Bytes;
 use synod_replica::{Change, Member, Members, NodeId, Status};
 
-use crate::request::{Local, Request, RequestError, is, local, printable};
+use crate::{
+    machine::Addresses,
+    request::{Local, Request, RequestError, is, local, printable},
+};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub enum Manage {
     Abort,
     /// `TRANSFER [id]`
     Transfer(Option<NodeId>),
+    /// `BACKUP BEGIN`
+    BeginBackup,
+    /// `BACKUP NEXT number`
+    NextOfBackup(u64),
 }
 
 pub(crate) fn member(args: &[Bytes]) -> Result<Request, RequestError> {
@@ -50,6 +57,17 @@ pub(crate) fn transfer(args: &[Bytes]) -> Result<Request, RequestError> {
     manage(Manage::Transfer(args.first().map(node).transpose()?))
 }
 
+/// `BACKUP BEGIN`, `BACKUP NEXT number`: for `kv backup`, which knows what to do with the pieces.
+pub(crate) fn backup(args: &[Bytes]) -> Result<Request, RequestError> {
+    match args {
+        [sub] if is(sub, "begin") => manage(Manage::BeginBackup),
+        [sub, number] if is(sub, "next") => manage(Manage::NextOfBackup(node(number)?.0)),
+        [sub, ..] if is(sub, "begin") || is(sub, "next") => Err(RequestError::Arity("backup")),
+        [sub, ..] => Err(RequestError::UnknownSubcommand("BACKUP", printable(sub))),
+        [] => Err(RequestError::Arity("backup")),
+    }
+}
+
 fn manage(manage: Manage) -> Result<Request, RequestError> {
     local(Local::Manage(manage))
 }
@@ -71,17 +89,25 @@ fn reached(text: &Bytes) -> Result<Member, RequestError> {
     }
 }
 
-/// A line for each member, and one for a change that is under way.
-pub(crate) fn list(status: &Status) -> String {
+/// A line for each member, with where its peers and its clients reach it, and one for a change that is under way.
+pub(crate) fn list(
+    status: &Status,
+    peers: &BTreeMap<NodeId, String>,
+    clients: &Addresses,
+) -> String {
     let mut text = String::new();
     let mut put = |side: &str, members: &BTreeMap<NodeId, Member>| {
-        for (id, Member { address, .. }) in members {
-            let leads = if status.leader == Some(*id) {
-                " leader"
-            } else {
-                ""
+        for (id, member) in members {
+            let address = match &*member.address {
+                "" => peers.get(id).map_or("?", String::as_str),
+                address => address,
             };
-            let _written = writeln!(text, "{id} {side} {address}{leads}", id = id.0);
+            let _written = write!(text, "{id} {side} {address}", id = id.0);
+            if let Some(at) = clients.get(id.0) {
+                let _written = write!(text, " clients={at}");
+            }
+            let leads = status.leader == Some(*id);
+            text.push_str(if leads { " leader\n" } else { "\n" });
         }
     };
     let Members { voters, learners } = &*status.members;
@@ -93,11 +119,15 @@ pub(crate) fn list(status: &Status) -> String {
             ids.join(",")
         };
         let (voters, learners) = (ids(&change.target.voters), ids(&change.target.learners));
-        let _written = writeln!(
+        let _written = write!(
             text,
             "change {:?} voters={voters} learners={learners}",
             change.phase
         );
+        for (id, matched) in &change.catching_up {
+            let _written = write!(text, " catching_up={}:{matched}", id.0);
+        }
+        text.push('\n');
     }
     text
 }

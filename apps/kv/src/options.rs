@@ -4,7 +4,8 @@ use std::{path::PathBuf, str::FromStr};
 
 use crate::{
     exit::STATUSES,
-    protocol::{Agreement, Timeouts},
+    lease::Leases,
+    protocol::{Agreement, PRIORITY, Timeouts},
     secure::SecurityOptions,
     server::ServerLimits,
 };
@@ -43,6 +44,9 @@ pub struct ServeOptions {
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     pub resp: String,
+    /// What other nodes' clients are told of where they reach this one, if that is not --resp
+    #[arg(long, value_name = "HOST:PORT")]
+    pub resp_announce: Option<String>,
     /// This node's data; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
@@ -52,6 +56,13 @@ pub struct ServeOptions {
     /// When a leader is missed.
     #[command(flatten)]
     pub timeouts: Timeouts,
+    /// How much this node is preferred as the leader: one of a higher number takes over from those of lower
+    /// ones, once it is up to date and fit. The same on all: nobody is preferred
+    #[arg(long, value_name = "0..255", default_value_t = PRIORITY)]
+    pub priority: u8,
+    /// Whether leaders may answer reads by themselves.
+    #[command(flatten)]
+    pub leases: Leases,
     /// How connections are protected.
     #[command(flatten)]
     pub security: SecurityOptions,
@@ -128,6 +139,17 @@ pub struct ServeOptions {
     /// Let whoever writes to standard input cut the links to the peers: for showing what a partition does
     #[arg(long, hide = true, requires = "exit_with_parent")]
     pub links_from_stdin: bool,
+    /// For demos only: let whoever writes to standard input stall the disk, or let it be full
+    #[arg(long, hide = true, requires = "exit_with_parent")]
+    pub disk_from_stdin: bool,
+    /// For demos only: how long a segment of the log is
+    #[arg(
+        long,
+        value_name = "BYTES",
+        hide = true,
+        value_parser = clap::value_parser!(u64).range(4 << 20..=1 << 30)
+    )]
+    pub segment_bytes: Option<u64>,
     /// What to tell on standard error: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::level_filters::LevelFilter,

@@ -10,12 +10,19 @@ use std::{
 use synod_replica::paxos;
 #[cfg(feature = "raft")]
 use synod_replica::raft;
-use synod_replica::{Birth, GroupId, Node, NodeId, OpenGroupError};
+use synod_replica::{
+    Birth, GroupId, Node, NodeId, OpenGroupError, SalvageError, Salvaged, SeedError, Sessions,
+    Timed, salvage, seed,
+};
 use synod_transport::ClusterId;
+use synod_wal::Directory;
 
 use crate::{
+    entry::Machine,
     group::Replicated,
-    limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX},
+    lease::Leases,
+    limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX, bound_log},
+    machine::Kv,
 };
 
 /// What the nodes of a cluster agree by.
@@ -212,6 +219,28 @@ impl Protocol {
         }
     }
 
+    /// The voters that a directory was founded on, if it was on this protocol.
+    pub(crate) fn voters_of(self, founding: &str) -> Option<BTreeSet<NodeId>> {
+        let voters = match self {
+            #[cfg(feature = "raft")]
+            Self::Raft => founding.strip_prefix("group 1: raft, voters ")?,
+            #[cfg(feature = "paxos")]
+            Self::Paxos => founding.strip_prefix("group 1: paxos, acceptors ")?,
+        };
+        let (voters, _) = voters.split_once("; ")?;
+        let voters = voters
+            .split_once(", phase ")
+            .map_or(voters, |(voters, _)| voters);
+        let ids = voters.split(", ").map(|id| id.parse().map(NodeId).ok());
+        ids.collect()
+    }
+
+    /// The protocol that a directory was founded on.
+    pub(crate) fn of_founding(founding: &str) -> Option<Self> {
+        let mut all = Self::all().iter().copied();
+        all.find(|protocol| protocol.voters_of(founding).is_some())
+    }
+
     /// Whether its quorums may be other than majorities.
     fn is_flexible(self) -> bool {
         match self {
@@ -272,6 +301,38 @@ pub(crate) enum Configuration {
 }
 
 impl Configuration {
+    /// The same, with leases if they are set.
+    pub(crate) fn with_leases(self, leases: Leases) -> Self {
+        let Some((length, ppm)) = leases.setting() else {
+            return self;
+        };
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(mut config) => {
+                let drift = raft::Drift(ppm);
+                config.lease = Some(raft::Lease { length, drift });
+                Self::Raft(config)
+            }
+            #[cfg(feature = "paxos")]
+            Self::Paxos(mut config) => {
+                let drift = paxos::Drift(ppm);
+                config.lease = Some(paxos::Lease { length, drift });
+                Self::Paxos(config)
+            }
+        }
+    }
+
+    /// The same on a node that is preferred as the leader, or others are.
+    pub(crate) fn with_priority(mut self, priority: u8) -> Self {
+        match &mut self {
+            #[cfg(feature = "raft")]
+            Self::Raft(config) => config.priority = priority,
+            #[cfg(feature = "paxos")]
+            Self::Paxos(config) => config.priority = priority,
+        }
+        self
+    }
+
     /// The same on a node that waits to be added.
     pub(crate) fn joining(self, id: NodeId) -> Self {
         match self {
@@ -299,16 +360,43 @@ impl Configuration {
         }
     }
 
+    /// Makes an empty directory that of a node of a group which begins with this state.
+    pub(crate) fn seed(
+        self,
+        disk: Directory,
+        birth: &Birth,
+        machine: &Machine,
+    ) -> Result<(), SeedError> {
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(config) => seed(disk, birth, bound_log(), (ALL_KEYS, config), machine),
+            #[cfg(feature = "paxos")]
+            Self::Paxos(config) => seed(disk, birth, bound_log(), (ALL_KEYS, config), machine),
+        }
+    }
+
+    /// Everything that a directory holds, decided or not. For a configuration that [joins](Self::joining).
+    pub(crate) fn salvage(self, disk: Directory) -> Result<Salvaged<Machine>, SalvageError> {
+        let machine = Timed::new(Sessions::new(Kv::default()));
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(config) => salvage(disk, bound_log(), (ALL_KEYS, config), machine),
+            #[cfg(feature = "paxos")]
+            Self::Paxos(config) => salvage(disk, bound_log(), (ALL_KEYS, config), machine),
+        }
+    }
+
     pub(crate) async fn open(
         self,
         node: &Node,
         peers: &BTreeMap<NodeId, String>,
+        cluster: u128,
     ) -> Result<Replicated, OpenGroupError> {
         match self {
             #[cfg(feature = "raft")]
-            Self::Raft(config) => Replicated::open(node, ALL_KEYS, config, peers).await,
+            Self::Raft(config) => Replicated::open(node, ALL_KEYS, config, (peers, cluster)).await,
             #[cfg(feature = "paxos")]
-            Self::Paxos(config) => Replicated::open(node, ALL_KEYS, config, peers).await,
+            Self::Paxos(config) => Replicated::open(node, ALL_KEYS, config, (peers, cluster)).await,
         }
     }
 }
@@ -321,94 +409,8 @@ impl fmt::Display for Protocol {
 
 const ALL_KEYS: GroupId = GroupId(1);
 const HEARTBEATS_MIN: u64 = 3;
+/// That of the protocols.
+pub(crate) const PRIORITY: u8 = 100;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_majority_decides_unless_told_otherwise() {
-        for protocol in Protocol::all().iter().copied() {
-            let agreement = Agreement {
-                protocol,
-                phase2: None,
-            };
-            assert_eq!(agreement.quorums(4), Ok((3, 3)));
-            assert_eq!(agreement.quorums(5), Ok((3, 3)));
-            assert_eq!(agreement.describe(5), protocol.name());
-        }
-    }
-
-    #[test]
-    fn a_leader_is_heard_several_times_before_it_is_missed() {
-        let with = |election_timeout_ms, heartbeat_ms| Timeouts {
-            election_timeout_ms,
-            heartbeat_ms,
-        };
-        assert_eq!(Timeouts::default().check(), Ok(()));
-        assert_eq!(with(120, 40).check(), Ok(()));
-        let error = with(119, 40).check().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("--heartbeat-ms 40 is too long for --election-timeout-ms 119")
-        );
-        assert!(with(600_000, u64::MAX).check().is_err());
-    }
-
-    #[cfg(feature = "raft")]
-    #[test]
-    fn the_usual_timeouts_are_those_of_the_protocols() {
-        let nodes = BTreeSet::from([NodeId(1)]);
-        let usual = raft::Config::new(raft::NodeId(1), [raft::NodeId(1)]);
-        let config = raft_config(NodeId(1), &nodes, Timeouts::default());
-        let times = |config: &raft::Config| {
-            (
-                config.election_timeout_min,
-                config.election_timeout_max,
-                config.heartbeat_interval,
-                config.write_stall_max,
-            )
-        };
-        assert_eq!(times(&config), times(&usual));
-        let slow = Timeouts {
-            election_timeout_ms: 600_000,
-            heartbeat_ms: 200_000,
-        };
-        // The protocol itself refuses a write that counts as stalled before that.
-        let slow = raft_config(NodeId(1), &nodes, slow);
-        assert_eq!(slow.write_stall_max, slow.election_timeout_max);
-    }
-
-    #[cfg(feature = "paxos")]
-    #[test]
-    fn quorums_of_paxos_are_flexible_and_always_meet() {
-        let with = |phase2| Agreement {
-            protocol: Protocol::Paxos,
-            phase2: Some(phase2),
-        };
-        assert_eq!(with(2).quorums(4), Ok((3, 2)));
-        assert_eq!(with(1).quorums(3), Ok((3, 1)));
-        assert_eq!(with(3).quorums(3), Ok((1, 3)));
-        let (phase2, nodes) = (4, 3);
-        assert_eq!(
-            with(4).quorums(3),
-            Err(AgreementError::TooMany { phase2, nodes })
-        );
-        assert_eq!(
-            with(2).describe(4),
-            "paxos (quorums: 3 of 4 promise, 2 of 4 accept)"
-        );
-    }
-
-    #[cfg(feature = "raft")]
-    #[test]
-    fn raft_knows_majorities_alone() {
-        let agreement = Agreement {
-            protocol: Protocol::Raft,
-            phase2: Some(2),
-        };
-        let refused = Err(AgreementError::Majority(Protocol::Raft));
-        assert_eq!(agreement.quorums(4), refused);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     answer::Resp,
     command::{Blob, Command},
+    consistency::{self, Freshness},
     entry::Entry,
     expire::{self, MILLISECOND, SECOND},
     handshake,
@@ -64,6 +65,8 @@ pub enum Local {
     ClientName,
     /// `CLIENT SETNAME name`
     ClientSetName(Bytes),
+    /// `CONSISTENCY ..`
+    Consistency(Freshness),
     /// `MEMBER ..`, `TRANSFER [id]`
     Manage(Manage),
     /// What has no effect here and is done at once: `CLIENT SETINFO`, `CLIENT REPLY ON`, `SELECT 0`.
@@ -326,6 +329,7 @@ static TABLE: &[Row] = &[
         _ => local(Local::CommandList),
     }),
     entry("config", 1, MANY, config),
+    entry("consistency", 0, 2, consistency::consistency),
     entry("client", 1, MANY, handshake::client),
     entry("select", 1, 1, handshake::select),
     entry("hello", 0, MANY, handshake::hello),
@@ -333,6 +337,7 @@ static TABLE: &[Row] = &[
     entry("reset", 0, 0, |_| local(Local::Reset)),
     entry("member", 1, MANY, members::member),
     entry("transfer", 0, 1, members::transfer),
+    entry("backup", 1, 2, members::backup),
     entry("quit", 0, MANY, |_| local(Local::Quit)),
 ];
 

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
+use synod_replica::{Birth, Closed, Identity, Node, NodeId, ThreadedLog};
 use synod_transport::{
     BindError, ClusterId, Refused, Reload, Tcp, TcpConfig,
     faulty::{Faults as LinkFaults, Faulty as FaultyLinks},
@@ -36,20 +36,24 @@ use crate::{
     advice,
     descriptors::clients_max,
     exit::ExitStatus,
-    faults::{Faults, Faulty},
-    framing::RequestLimits,
+    faults::{Ailing, Faults, Faulty},
     group::Replicated,
-    limits::{MemoryLimits, bound_log, bound_node, bound_transport},
+    limits::bound_transport,
     options::ServeOptions,
     output::{Lines, announce},
     secure::{Secured, SecurityError, Unprotected},
-    server::{Server, ServerLimits},
-    stop::Told,
+    server::Server,
+    stop::{Parent, Told},
 };
 
+mod address;
+mod bounds;
 mod peers;
 
-use peers::peers;
+use address::{announced, say_where};
+use bounds::{log_options, node_config, server_limits};
+pub(crate) use peers::DRAWN_MIN;
+use peers::{compare, founders, peers};
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,12 @@ pub enum ServeError {
     /// The cluster does not list this node, or lists a node twice, or lists one that is to join.
     #[error("--cluster must list each node once, and node {0} among them unless that is to --join")]
     Cluster(u64),
+    /// The cluster began with a state, and there is none in this node's directory.
+    #[error(
+        "{} is empty, and this cluster began with a state: start the node with the directory that `kv restore` or \
+         `kv recover` made for it; a new node needs --join and a number of its own", .0.display()
+    )]
+    Empty(PathBuf),
     /// Two nodes of the cluster are said to be at one address.
     #[error("--cluster names the address {address} for two nodes, {one} and {two}")]
     SharedAddress {
@@ -104,6 +114,7 @@ impl ServeError {
     pub fn status(&self) -> ExitStatus {
         match self {
             Self::Cluster(_)
+            | Self::Empty(_)
             | Self::SharedAddress { .. }
             | Self::Listen { .. }
             | Self::Security(_)
@@ -143,16 +154,32 @@ async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
             options.data.display()
         );
     }
+    let ailing = Arc::new(Ailing::default());
+    let parent = Parent {
+        links: options.links_from_stdin.then(|| LinkFaults::new(0)),
+        disk: options.disk_from_stdin.then(|| ailing.clone()),
+    };
     let faults = Faults {
         delay: Duration::from_millis(options.slow_sync_ms),
         good: Arc::new(options.good_syncs.into()),
+        ailing,
     };
     if options.skip_sync {
-        run(options, Faulty::new(PowerLoss::lying(directory), faults)).await
+        run(
+            options,
+            Faulty::new(PowerLoss::lying(directory), faults),
+            parent,
+        )
+        .await
     } else if options.power_loss {
-        run(options, Faulty::new(PowerLoss::new(directory), faults)).await
+        run(
+            options,
+            Faulty::new(PowerLoss::new(directory), faults),
+            parent,
+        )
+        .await
     } else {
-        run(options, Faulty::new(directory, faults)).await
+        run(options, Faulty::new(directory, faults), parent).await
     }
 }
 
@@ -168,10 +195,10 @@ fn tell_of_panics(log: Lines) {
     }));
 }
 
-async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError> {
+async fn run<D: Disk>(options: &ServeOptions, disk: D, parent: Parent) -> Result<(), ServeError> {
     // Before anything is told to anybody: whoever reads that the node is up may ask it to stop.
-    let links = options.links_from_stdin.then(|| LinkFaults::new(0));
-    let told = Told::listen(options.exit_with_parent, links.clone()).map_err(part("signals"))?;
+    let links = parent.links.clone();
+    let told = Told::listen(options.exit_with_parent, parent).map_err(part("signals"))?;
     let peers = peers(options)?;
     let mut limits = server_limits(options, peers.len() - 1);
     limits.check().map_err(part("clients"))?;
@@ -194,6 +221,10 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let access = secured.access();
     let mut beside = JoinSet::new();
     beside.spawn(secured.follow(up.reload));
+    if let Some(at) = up.reached_at {
+        beside.spawn(say_where(up.group.clone(), options.id, at));
+    }
+    beside.spawn(compare(options.clone(), up.group.clone()));
     announce(up.notice);
     let server = |stopped| Server::run_for(up.listener, up.group.clone(), limits, access, stopped);
     serve_until(up.node, up.group.clone(), server, stop).await
@@ -206,6 +237,8 @@ struct Up {
     listener: TcpListener,
     /// Where certificates that change are told to.
     reload: Reload,
+    /// Where clients reach this node, if that can be told.
+    reached_at: Option<String>,
     notice: String,
 }
 
@@ -218,8 +251,7 @@ async fn start<D: Disk>(
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
     secured.check_peers(id, peers).await?;
-    let founders = options.cluster.iter().map(|member| NodeId(member.id));
-    let founders: BTreeSet<_> = founders.collect();
+    let founders = founders(options, &disk)?;
     // One of those that the cluster began with: what that has begun with this node's directory has too.
     let founder = match options.join {
         true => founders.first().copied().unwrap_or(id),
@@ -230,10 +262,14 @@ async fn start<D: Disk>(
         .configure(options.timeouts, founder, &founders)
         .map_err(part("group"))?;
     let birth = group.birth(ClusterId(options.cluster_id), id);
+    group = group
+        .with_leases(options.leases)
+        .with_priority(options.priority);
     if options.join {
         group = group.joining(id);
     }
-    let (identity, log) = beside(move || open(disk, &birth)).await?;
+    let bounds = log_options(options);
+    let (identity, log) = beside(move || open(disk, &birth, bounds)).await?;
     let incarnation = identity
         .incarnation()
         .ok_or("it is lived already")
@@ -260,7 +296,10 @@ async fn start<D: Disk>(
         ),
         None => Node::start(incarnation, config, log, transport),
     };
-    let group = group.open(&node, peers).await.map_err(part("group"))?;
+    let group = group
+        .open(&node, peers, options.cluster_id)
+        .await
+        .map_err(part("group"))?;
     let (peers_have, clients_have) = secured.encrypts();
     let notice = format!(
         "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, incarnation {boot}",
@@ -275,15 +314,20 @@ async fn start<D: Disk>(
         group,
         listener,
         reload,
+        reached_at: announced(options, address, peers),
         notice,
     })
 }
 
 /// What lies on the disk. Waits for it.
-fn open<D: Disk>(disk: D, birth: &Birth) -> Result<(Identity<D>, Wal<D>), ServeError> {
+fn open<D: Disk>(
+    disk: D,
+    birth: &Birth,
+    bounds: synod_wal::Options,
+) -> Result<(Identity<D>, Wal<D>), ServeError> {
     let identity = Identity::open(disk, birth);
     let identity = identity.map_err(advised("identity", advice::of_an_identity))?;
-    let log = identity.open_log(bound_log());
+    let log = identity.open_log(bounds);
     let log = log.map_err(advised("log", advice::of_a_log))?;
     Ok((identity, log))
 }
@@ -407,52 +451,15 @@ fn judge<D: Disk>(config: &mut TcpConfig, identity: Identity<D>, data: PathBuf) 
             warn!("{advice}");
         }
     });
-    let (doubting, advising) = (identity.clone(), advise.clone());
+    let (noting, advising) = (identity.clone(), advise.clone());
     config.admit = Arc::new(move |hello| {
         let admitted = identity.admit(hello);
         admitted.inspect_err(|refused| advise(*refused, hello.node))
     });
-    config.doubt = Arc::new(move |hello| {
-        doubting.doubt(hello);
-        advising(Refused::Doubted, hello.node);
+    config.on_rollback = Arc::new(move |hello| {
+        noting.note_rollback(hello);
+        advising(Refused::RolledBack, hello.node);
     });
-}
-
-fn node_config(options: &ServeOptions) -> NodeConfig {
-    let mut config = NodeConfig::default();
-    bound_node(&mut config);
-    config.request_timeout = Duration::from_millis(options.timeout_ms);
-    config.bounds.snapshot_log_bytes = options.snapshot_log_bytes;
-    config.bounds.kept_log_bytes_max = KEPT_LOGS_MAX.saturating_mul(options.snapshot_log_bytes);
-    // A command takes no more than the request it came in, beside its name in the log.
-    config.bounds.body_bytes_max = config
-        .bounds
-        .body_bytes_max
-        .max(options.request_bytes_max as usize + NAME_BYTES_MAX);
-    config
-}
-
-fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
-    let request_bytes_max = options.request_bytes_max as usize;
-    let usual = RequestLimits::default();
-    ServerLimits {
-        request: RequestLimits {
-            bulk_bytes_max: request_bytes_max,
-            request_bytes_max,
-            ..usual
-        },
-        clients_max: options.clients_max,
-        clients_bytes_max: options.clients_bytes_max,
-        address_clients_max: options.clients_per_address_max.unwrap_or(usize::MAX),
-        inflight_max: options.inflight_max.max(1),
-        stall_max: Duration::from_millis(options.client_stall_ms),
-        idle_max: options.client_idle_ms.map(Duration::from_millis),
-        memory: MemoryLimits::of(
-            peers,
-            options.clients_bytes_max,
-            options.power_loss || options.skip_sync,
-        ),
-    }
 }
 
 fn cannot_listen(address: &str) -> impl FnOnce(io::Error) -> ServeError {
@@ -488,6 +495,3 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last lines of the log may take.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is kept of the log for a peer that reads a snapshot, in intervals between two of them.
-const KEPT_LOGS_MAX: u64 = 4;
-const NAME_BYTES_MAX: usize = 1_024;

@@ -1,11 +1,13 @@
 //! The map as a stream of bytes: what a snapshot file's body holds.
 //!
 //! ```text
-//! "SYKV"  version u32  most keys u64  most bytes u64  now u64  keys u64  keys with a deadline u64
+//! "SYKV"  version u32  most keys u64  most bytes u64  now u64  keys u64  keys with a deadline u64  nodes u64
 //!         | key length u32, key, value length u32, value | ...
 //!           repeated for each key, in their order
-//!         | key length u32, key, deadline u64            | ... | "VKYS"
-//!           repeated for each with a deadline                         integers little endian
+//!         | key length u32, key, deadline u64            | ...
+//!           repeated for each with a deadline
+//!         | node u64, address length u32, address        | ... | "VKYS"
+//!           repeated for each, in their order                         integers little endian
 //! ```
 //!
 //! The file around it (crate `synod_wal`) has its own checksum, so damage is found there. This
@@ -18,7 +20,7 @@ use synod_replica::LogTime;
 
 use crate::{
     capacity::{KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX},
-    machine::Kv,
+    machine::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, Kv},
     value::Value,
 };
 
@@ -36,7 +38,8 @@ pub fn write(kv: &Kv, to: &mut dyn Write) -> io::Result<()> {
     } = kv.limits();
     let (now, deadlines) = (kv.now().0, kv.deadlines());
     let (keys, ending) = (kv.len() as u64, deadlines.len() as u64);
-    for number in [keys_max, bytes_max, now, keys, ending] {
+    let nodes = kv.addresses().iter().len() as u64;
+    for number in [keys_max, bytes_max, now, keys, ending, nodes] {
         to.write_all(&number.to_le_bytes())?;
     }
     for (key, value) in kv.entries() {
@@ -49,6 +52,11 @@ pub fn write(kv: &Kv, to: &mut dyn Write) -> io::Result<()> {
         to.write_all(&(key.len() as u32).to_le_bytes())?;
         to.write_all(key)?;
         to.write_all(&at.0.to_le_bytes())?;
+    }
+    for (node, at) in kv.addresses().iter() {
+        to.write_all(&node.to_le_bytes())?;
+        to.write_all(&(at.len() as u32).to_le_bytes())?;
+        to.write_all(at)?;
     }
     to.write_all(&CLOSING)?;
     to.flush()
@@ -73,7 +81,7 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
         bytes_max: number()?,
     };
     let now = LogTime(number()?);
-    let (keys, ending) = (number()?, number()?);
+    let (keys, ending, nodes) = (number()?, number()?, number()?);
     let mut kv = Kv::with_limits(limits, now);
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for _ in 0..keys {
@@ -95,6 +103,14 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
         return Err(invalid(
             "a key-value snapshot with a deadline that comes twice",
         ));
+    }
+    if nodes > ADDRESSES_MAX as u64 {
+        return Err(invalid("a key-value snapshot with too many nodes"));
+    }
+    for _ in 0..nodes {
+        let node = u64::from_le_bytes(array(&mut from)?);
+        part(&mut from, ADDRESS_BYTES_MAX, &mut value)?;
+        kv.note_address(node, &value);
     }
     // Unlike `fill_buf`, `bytes` goes on when a read is interrupted.
     if array(&mut from)? != CLOSING || from.bytes().next().transpose()?.is_some() {
@@ -132,7 +148,7 @@ fn invalid(what: &'static str) -> io::Error {
 const OPENING: [u8; 4] = *b"SYKV";
 const CLOSING: [u8; 4] = *b"VKYS";
 /// Unstable until the first release.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BUFFER_BYTES: usize = 64 * 1_024;
 
 #[cfg(test)]
@@ -158,12 +174,14 @@ mod tests {
         kv.insert(b"b", Value::new(b"two"));
         kv.insert(b"a", Value::new(b""));
         assert!(kv.set_deadline_of(b"b", LogTime(9)) && !kv.set_deadline_of(b"c", LogTime(9)));
+        kv.note_address(3, b"h:1");
         let mut bytes = Vec::new();
         write(&kv, &mut bytes).unwrap();
-        let expected = b"SYKV\x01\0\0\0\x07\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0\
-            \x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
+        let expected = b"SYKV\x02\0\0\0\x07\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0\
+            \x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
             \x01\0\0\0a\0\0\0\0\x01\0\0\0b\x03\0\0\0two\
-            \x01\0\0\0b\x09\0\0\0\0\0\0\0VKYS";
+            \x01\0\0\0b\x09\0\0\0\0\0\0\0\
+            \x03\0\0\0\0\0\0\0\x03\0\0\0h:1VKYS";
         assert_eq!(
             bytes.escape_ascii().to_string(),
             expected.escape_ascii().to_string()
@@ -174,8 +192,9 @@ mod tests {
             (2, limits, kv.bytes(), LogTime(5))
         );
         assert_eq!(again.deadlines().get(b"b"), Some(LogTime(9)));
-        // The format before it knew deadlines.
-        bytes[4] = 0;
+        assert_eq!(again.addresses(), kv.addresses());
+        // The format before it knew where nodes are reached.
+        bytes[4] = 1;
         assert!(read(&mut &bytes[..]).is_err());
     }
 
@@ -193,7 +212,7 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_it_is_allocated() {
         let mut bytes = sample();
-        bytes[48..52].copy_from_slice(&u32::MAX.to_le_bytes());
+        bytes[56..60].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = read(&mut &bytes[..]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         bytes[32..40].copy_from_slice(&u64::MAX.to_le_bytes());

@@ -1,6 +1,9 @@
 //! What makes a node stop in order: a signal, or the end of its parent.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    io::{self, BufRead, Read},
+    sync::Arc,
+};
 
 use synod_transport::faulty::Faults;
 use tokio::{
@@ -8,7 +11,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{links::obey, output::announce};
+use crate::{faults::Ailing, links, output::announce};
 
 /// What ends a node in order. A signal is noted from the moment of listening on; before it, the
 /// system's own way with signals holds, which is to end the process where it stands.
@@ -16,19 +19,40 @@ pub(crate) struct Told {
     terminate: Signal,
     interrupt: Signal,
     with_parent: bool,
-    /// What the parent may do to the links.
-    links: Option<Faults>,
+    parent: Parent,
+}
+
+/// What the parent may do to this node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parent {
+    /// Cut its links.
+    pub(crate) links: Option<Faults>,
+    /// Stall its disk, or let it be full.
+    pub(crate) disk: Option<Arc<Ailing>>,
+}
+
+impl Parent {
+    /// Does what a line says, and answers with a line; nothing where the parent may do nothing.
+    fn obey(&self, line: &str) -> Option<String> {
+        if let Some(disk) = &self.disk
+            && let Ok(command) = line.parse()
+        {
+            return Some(disk.obey(command));
+        }
+        let links = self.links.as_ref()?;
+        Some(links::obey(links, line))
+    }
 }
 
 impl Told {
-    pub(crate) fn listen(with_parent: bool, links: Option<Faults>) -> io::Result<Self> {
+    pub(crate) fn listen(with_parent: bool, parent: Parent) -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self {
             terminate,
             interrupt,
             with_parent,
-            links,
+            parent,
         })
     }
 
@@ -37,14 +61,14 @@ impl Told {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            () = parent_gone(self.with_parent, self.links) => "the parent is gone",
+            () = parent_gone(self.with_parent, self.parent) => "the parent is gone",
         }
     }
 }
 
 /// Waits for the end of standard input, which comes when the other end of the pipe is closed: also
 /// when whoever holds it was killed.
-async fn parent_gone(with_parent: bool, links: Option<Faults>) {
+async fn parent_gone(with_parent: bool, parent: Parent) {
     if !with_parent {
         return std::future::pending().await;
     }
@@ -60,8 +84,8 @@ async fn parent_gone(with_parent: bool, links: Option<Faults>) {
             .read_line(&mut line)
             .is_ok_and(|read| read > 0)
         {
-            if let Some(faults) = &links {
-                announce(obey(faults, &line));
+            if let Some(answer) = parent.obey(&line) {
+                announce(answer);
             }
             line.clear();
         }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use synod_replica::{
-    Applying, LogTime, Reason, Sessions, StateMachine, Timed, Timekeeper, timed::tick,
+    Applying, Consistency, LogTime, Reason, Sessions, StateMachine, Timed, Timekeeper, timed::tick,
 };
 
 use crate::{
@@ -37,6 +37,16 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static;
+
+    /// The same, but as fresh as is asked for; what is read is also told how old it is at most, if that
+    /// is known. A store that has one copy only is always fresh.
+    fn read_as<R: Send + 'static>(
+        &self,
+        _consistency: Consistency,
+        with: impl FnOnce(&Kv, Option<Duration>) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        self.read(|kv| with(kv, Some(Duration::ZERO)))
+    }
 
     /// How late it is, as far as this node can tell: for what is shown of deadlines, and no more.
     fn time(&self) -> LogTime {
@@ -97,6 +107,10 @@ pub struct Consensus {
     pub transport: Vec<(&'static str, u64)>,
     /// Who leads, if this node knows.
     pub leader_id: Option<u64>,
+    /// How much this node is preferred as the leader.
+    pub priority: u8,
+    /// For how long it may answer reads by itself if it leads and has a lease, in milliseconds.
+    pub lease_ms: Option<u64>,
     /// The term or ballot.
     pub term: u64,
     /// The last entry that is known to be decided.

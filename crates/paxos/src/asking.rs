@@ -3,8 +3,9 @@ use alloc::collections::BTreeSet;
 use crate::counters::count;
 use crate::election;
 use crate::node::Common;
+use crate::pace::Pace;
 use crate::step::Step;
-use crate::{Echo, Governing, Instant, NodeId, Slot};
+use crate::{DiskHealth, Echo, Governing, Instant, NodeId, Slot};
 
 /// Asks other nodes whether they are without a leader too, which changes no state on any node.
 /// Their answers are kept in a set, so a repeated answer counts once.
@@ -13,9 +14,10 @@ pub(crate) struct Asking {
     attempt: u64,
     /// The nodes without a leader. Whom of them to count, each configuration says.
     no_leader: BTreeSet<NodeId>,
-    /// Whether a node that answered knows of many more chosen slots.
-    behind: bool,
-    /// Whether it gives precedence to others, because it is behind, until its next attempt.
+    /// Whether a node that answered should lead rather: it knows of many more chosen slots, or is
+    /// preferred.
+    outdone: bool,
+    /// Whether it gives precedence to others, because it is outdone, until its next attempt.
     waits: bool,
     /// Whether it has done so before.
     waited: bool,
@@ -29,7 +31,7 @@ impl Asking {
         let mut asking = Self {
             attempt,
             no_leader: BTreeSet::new(),
-            behind: false,
+            outdone: false,
             waits: false,
             waited,
         };
@@ -42,8 +44,14 @@ impl Asking {
             };
             common.echo(peer, ask);
         }
-        let (id, chosen) = (common.config.id, common.log.chosen());
-        let step = asking.handle_answer(common, now, id, attempt, true, chosen);
+        let own = Answer {
+            attempt,
+            no_leader: true,
+            chosen: common.log.chosen(),
+            disk,
+            priority: None,
+        };
+        let step = asking.handle_answer(common, now, common.config.id, &own);
         (asking, step)
     }
 
@@ -57,11 +65,10 @@ impl Asking {
         common: &mut Common,
         now: Instant,
         from: NodeId,
-        attempt: u64,
-        no_leader: bool,
-        chosen: Slot,
+        answer: &Answer,
     ) -> Step {
-        if self.attempt != attempt || self.waits {
+        let chosen = answer.chosen;
+        if self.attempt != answer.attempt || self.waits {
             count(&mut common.counters.out_of_role);
             return Step::Stay;
         }
@@ -70,20 +77,21 @@ impl Asking {
             return Step::Stay;
         }
         let known = common.log.chosen().0.saturating_add(BEHIND_SLOTS);
-        self.behind |= chosen.0 > known;
-        if !no_leader {
+        self.outdone |= chosen.0 > known;
+        if !answer.no_leader {
             return Step::Stay;
         }
         let open = common.open();
         let counts = |one: &Governing| one.configuration.membership.quorums.contains(from);
         if open.iter().any(counts) {
             self.no_leader.insert(from);
+            self.outdone |= answer.is_preferred_to(common);
         }
         let is_enough = !open.is_empty() && open.iter().all(|one| self.has_quorums(one));
         if !is_enough {
             return Step::Stay;
         }
-        if self.behind && !self.waited {
+        if self.outdone && !self.waited {
             self.waits = true;
             common.reset_election(now);
             return Step::Stay;
@@ -96,6 +104,24 @@ impl Asking {
         let quorums = &one.configuration.membership.quorums;
         let set = quorums.set_of(self.no_leader.iter().copied());
         quorums.is_phase1(set) && quorums.is_phase2(set)
+    }
+}
+
+/// What a node answers that was asked, see [`Echo::Answer`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) attempt: u64,
+    pub(crate) no_leader: bool,
+    pub(crate) chosen: Slot,
+    pub(crate) disk: DiskHealth,
+    pub(crate) priority: Option<u8>,
+}
+
+impl Answer {
+    /// Whether its sender has a higher priority than this node, and could lead as well.
+    fn is_preferred_to(&self, common: &Common) -> bool {
+        let is_fit = self.disk.has_room && Pace::is_fast(self.disk.sync_time, &common.config);
+        is_fit && self.priority > Some(common.config.priority)
     }
 }
 

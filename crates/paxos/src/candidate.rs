@@ -18,6 +18,8 @@ pub(crate) struct Candidate {
     /// The first slot that it asks about.
     from: Slot,
     promises: Promises,
+    /// The ballot of the leader that has invited it: who has granted that one a lease need not wait.
+    invited: Option<Ballot>,
     pub(crate) retry_deadline: Instant,
 }
 
@@ -25,11 +27,17 @@ impl Candidate {
     /// Begins phase 1 in a ballot above all that were seen. The ballot is promised to this node
     /// itself first: the requests and that promise wait for the record that holds it, so that no
     /// later incarnation of this node uses the ballot again.
-    pub(crate) fn begin(common: &mut Common, now: Instant, ballot: Ballot) -> Self {
+    pub(crate) fn begin(
+        common: &mut Common,
+        now: Instant,
+        ballot: Ballot,
+        invited: Option<Ballot>,
+    ) -> Self {
         common.promise(ballot);
         let candidate = Self {
             from: common.log.chosen().next(),
             promises: Promises::default(),
+            invited,
             retry_deadline: now.plus(common.config.heartbeat_interval),
         };
         common.reset_election(now);
@@ -52,10 +60,16 @@ impl Candidate {
                     ballot,
                     from,
                     number,
+                    invited: self.invited,
                 };
                 common.send_after_write(peer, prepare);
             }
         }
+    }
+
+    /// Whether the leader of its ballot has invited it.
+    pub(crate) fn is_invited(&self) -> bool {
+        self.invited.is_some()
     }
 
     /// Where the next page of this acceptor begins.
@@ -133,6 +147,7 @@ impl Candidate {
                 ballot: common.promised,
                 from: next,
                 number: common.configurations.number(),
+                invited: self.invited,
             };
             common.send_after_write(from, prepare);
         }
@@ -152,6 +167,7 @@ impl Candidate {
             common.configurations.merge(configurations);
         }
         common.configurations.learn_to(page.chosen);
+        common.go_on_with_inquiries();
         common.configurations.number() > before
     }
 

@@ -103,14 +103,18 @@
 //!   `Output::Read`, after [`Checker::asked`].
 //! - **proposed during a transfer**: a leader that hands over proposes nothing new (Raft thesis §3.10).
 //!   When: each step.
+//! - **led on**: who gives up leadership for a cause does not lead on in that ballot. When: each step.
+//! - **not preferred**: a leader that makes way by itself does so for a node of a higher priority. When:
+//!   each step.
 //! - **invited behind**: who is invited to a higher ballot has voted for all that its leader proposed.
 //!   When: a message leaves.
 //! - **configuration in force** (Lamport, *Reconfiguring a State Machine*; PMS §3): a quorum is one of
 //!   the configuration that governs its slot, by what the disks have chosen α slots before; nothing is
 //!   proposed where that is not decided, and no node knows the configurations otherwise. Checked for each
 //!   proposal, step, promise and snapshot.
-//! - **one change at a time**: a configuration is proposed only where the one before is in force, follows
-//!   it, and not before that one is settled. Checked for each proposal.
+//! - **one change at a time**: a configuration is proposed only in a slot where the latest one that was
+//!   chosen before that slot is in force, follows it, and not before that one is settled. Checked for
+//!   each proposal.
 //! - **settled**: what is called settled is: a phase-2 quorum of the configuration has, durably, a chosen
 //!   prefix up to its first slot. Checked for a heartbeat, a refusal, and a node that stops because it was
 //!   removed.

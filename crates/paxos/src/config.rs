@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::{Configuration, Membership, MembershipError, NodeId, Quorums, Replicate};
+use crate::{Configuration, Drift, Lease, Membership, MembershipError, NodeId, Quorums, Replicate};
 
 /// The configuration of a node. The name of each bound states its unit.
 ///
@@ -59,13 +59,36 @@ pub struct Config {
     pub cache_bytes_max: usize,
     /// Accepted reads that were not yet answered.
     pub reads_max: usize,
+    /// A number that is another one in each life of this node, as from a counter that the driver keeps on its
+    /// disk. An answer that was meant for an earlier life is not taken for one to
+    /// [`Paxos::read_by_quorum`](crate::Paxos::read_by_quorum). If that is never called, it does not matter.
+    pub life: u64,
     /// How long the new acceptors of a change of membership may take to catch up, before the
     /// configuration is proposed. A change that takes longer ends by itself. What a new node has to
     /// receive first is a snapshot and what follows it.
     pub catch_up_max: Duration,
+    /// How much this node is preferred as the leader, against the others: the higher, the more. It is
+    /// no reason to be kept out, and no promise depends on it. A node that learns of a higher one, when
+    /// it asks whether others miss a leader too, waits for one more election timeout, once. A leader
+    /// hands over to a node of a higher one that is in contact, has space, a disk that is fast enough,
+    /// and nearly all of the log: at the earliest 8 of the longest election timeouts after it was
+    /// elected, or 64 after it was itself invited to lead. For so long
+    /// [`Paxos::transfer`](crate::Paxos::transfer) to a node of a low priority holds. A node that gave
+    /// up leadership for a cause is not preferred to any until that is forgiven.
+    pub priority: u8,
+    /// The leases of the group, by which its leader may answer reads without asking
+    /// ([`Paxos::read_by_lease`](crate::Paxos::read_by_lease)). None, the default: no bound on the drift of
+    /// clocks is set, and no lease is asked for or granted.
+    ///
+    /// With leases, a node that has promised anything before promises nothing to candidates, and does not
+    /// campaign, for [`Lease::length`] after its start.
+    pub lease: Option<Lease>,
 }
 
 impl Config {
+    /// The priority that nodes have by default.
+    pub const PRIORITY: u8 = 100;
+
     /// A node of a new group with these acceptors. The defaults: an election after 150 to 300 ms
     /// without contact, a heartbeat every 40 ms.
     #[must_use]
@@ -96,7 +119,10 @@ impl Config {
             unchosen_bytes_max: 32 << 20,
             cache_bytes_max: 16 << 20,
             reads_max: 4096,
+            life: 0,
             catch_up_max: Duration::from_secs(60),
+            priority: Self::PRIORITY,
+            lease: None,
         }
     }
 
@@ -139,6 +165,19 @@ impl Config {
         if self.accept_values_max > Replicate::VALUES_MAX {
             return Err(ConfigError::AcceptValues);
         }
+        self.validate_lease()
+    }
+
+    fn validate_lease(&self) -> Result<(), ConfigError> {
+        let Some(lease) = self.lease else {
+            return Ok(());
+        };
+        if lease.length.is_zero() || lease.length > self.election_timeout_min {
+            return Err(ConfigError::LeaseLength);
+        }
+        if lease.drift >= Drift::MAX {
+            return Err(ConfigError::Drift);
+        }
         Ok(())
     }
 }
@@ -169,6 +208,12 @@ pub enum ConfigError {
     /// More than [`Replicate::VALUES_MAX`]: no decoder would take it.
     #[error("more values per message than any node accepts")]
     AcceptValues,
+    /// A longer lease would have to be waited for before an election.
+    #[error("the lease must be positive and at most the shortest election timeout")]
+    LeaseLength,
+    /// See [`Drift::MAX`].
+    #[error("a clock must drift by less than 10 %")]
+    Drift,
 }
 
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

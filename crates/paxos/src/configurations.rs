@@ -151,26 +151,34 @@ impl Configurations {
         self.known_to = self.known_to.max(slot);
     }
 
-    /// A configuration is chosen in this slot, and everything before is known. It takes effect if it
-    /// follows the latest one, which is in force there.
+    /// A configuration is chosen in this slot, and of everything before it was noted what it is. It takes
+    /// effect if it follows the one that was the latest there, and that one is in force there.
+    ///
+    /// Later ones may be known already, from nodes that have forgotten this one: it takes its place
+    /// between the others, for what governed the slots behind it may be asked for, too.
     pub(crate) fn note(&mut self, slot: Slot, configuration: Configuration) {
-        if slot <= self.known_to {
-            return;
-        }
-        let is_next = match self.latest() {
+        let at = self.list.partition_point(|one| one.decided_in() < slot);
+        let is_next = match at.checked_sub(1).map(|before| &self.list[before]) {
             Some(latest) => {
                 slot >= latest.from && latest.configuration.admits(&configuration).is_ok()
             }
             // In a node that was not in the first configuration, which nobody has told it.
             None => configuration.number == 1,
         };
-        if is_next {
+        let is_known = self
+            .list
+            .get(at)
+            .is_some_and(|one| one.decided_in() == slot);
+        if is_next && !is_known {
             let from = Slot(slot.0.saturating_add(configuration.alpha));
             let configuration = Arc::new(configuration);
-            self.list.push(Governing {
-                from,
-                configuration,
-            });
+            self.list.insert(
+                at,
+                Governing {
+                    from,
+                    configuration,
+                },
+            );
         }
         self.learn_to(slot);
     }
@@ -363,6 +371,27 @@ mod tests {
         assert_eq!(numbers(&gap.list), [0, 2]);
         assert_eq!(gap.open(Slot(11)), [], "who governs slot 12 is not known");
         assert_eq!(numbers(gap.open(Slot(12))), [2]);
+    }
+
+    #[test]
+    fn what_the_others_have_forgotten_takes_its_place() {
+        let three = three();
+        let mut later = three.at(Slot(12));
+        later.list.remove(0);
+        let mut behind = three.at(Slot(0));
+        behind.merge(&later);
+        assert_eq!(numbers(&behind.list), [0, 2]);
+        let second = (*three.list[1].configuration).clone();
+        // Behind another one it is none, here as anywhere.
+        let mut other = second.clone();
+        other.membership = majority(&[1, 2]);
+        behind.note(Slot(3), second);
+        behind.note(Slot(5), other);
+        behind.note(Slot(9), (*three.list[2].configuration).clone());
+        assert_eq!(behind.list, three.list);
+        assert!(behind.is_decided_in(Slot(3)) && !behind.is_decided_in(Slot(5)));
+        assert_eq!(numbers(&behind.at(Slot(6)).list), [0, 1]);
+        assert_eq!(behind.known_to(), Slot(10));
     }
 
     #[test]

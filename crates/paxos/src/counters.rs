@@ -18,6 +18,9 @@ pub struct Counters {
     pub leaps: u64,
     /// Invitations of a leader that came too late, or to a node that lacks something.
     pub transfers_stale: u64,
+    /// Requests for promises that were not answered because of a lease: one that this node has granted to
+    /// another, or holds.
+    pub leased: u64,
     /// Messages that do not fit this node's role, mostly late ones.
     pub out_of_role: u64,
     /// Values too far beyond the chosen prefix to vote for.

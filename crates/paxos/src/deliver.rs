@@ -1,11 +1,13 @@
 use alloc::boxed::Box;
 
+use crate::asking::Answer;
 use crate::counters::count;
-use crate::follower::Follower;
+use crate::follower::{Beat, Follower};
 use crate::invariants::Mark;
 use crate::leader::Leader;
+use crate::lease::Pledge;
 use crate::node::Common;
-use crate::promises::Page;
+use crate::promises::{Page, Request};
 use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
@@ -16,7 +18,8 @@ use crate::{
 /// Applies the rules about ballots to each message and passes it to the node's role. A message that
 /// changes the role is handled once more, here, by the new role.
 impl Paxos {
-    /// Handles a message that arrived. What no correct peer would send is ignored and counted.
+    /// Handles a message that arrived. What no correct peer would send is ignored and counted. With leases,
+    /// `now` must not be before the message was taken from the network: a pledge counts from there.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         let common = &mut self.common;
         if common.stop.is_some() {
@@ -96,9 +99,16 @@ impl Paxos {
                 chosen,
                 through,
                 settled,
+                lease,
                 ..
             } => {
-                follower.handle_heartbeat(common, round, chosen, through);
+                let beat = Beat {
+                    round,
+                    chosen,
+                    acknowledged: through,
+                    lease,
+                };
+                follower.handle_heartbeat(common, now, &beat);
                 common.learn_settled(settled);
                 common.dismissal().map_or(Step::Stay, Step::Stop)
             }
@@ -117,7 +127,7 @@ impl Paxos {
                 chosen,
                 last,
                 ..
-            } => follower.handle_invite(common, round, chosen, last),
+            } => follower.handle_invite(common, now, round, chosen, last),
         };
         self.change_role(now, step);
     }
@@ -130,7 +140,16 @@ impl Paxos {
                 ballot,
                 from: slot,
                 number,
-            } => self.deliver_prepare(now, from, ballot, slot, number),
+                invited,
+            } => {
+                let request = Request {
+                    ballot,
+                    from: slot,
+                    number,
+                    invited,
+                };
+                self.deliver_prepare(now, from, &request);
+            }
             Binding::Promise {
                 ballot,
                 from: asked,
@@ -184,27 +203,39 @@ impl Paxos {
         self.change_role(now, step);
     }
 
-    fn deliver_prepare(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        ballot: Ballot,
-        slot: Slot,
-        number: u64,
-    ) {
+    fn deliver_prepare(&mut self, now: Instant, from: NodeId, request: &Request) {
+        let (ballot, slot) = (request.ballot, request.from);
         let is_sound = slot > Slot(0) && slot <= Slot::MAX;
         if !self.may_act(from, ballot, is_sound) {
             return;
         }
+        if self.is_leased(now, from, request.invited) {
+            count(&mut self.common.counters.leased);
+            return;
+        }
         if ballot > self.common.promised {
+            // If a pledge is on, its holder leads no more, or has given up the lease.
+            self.common.pledge = Pledge::default();
             self.change_role(now, Step::follow(ballot, None));
-        } else if self.leader().is_some() && number == 0 {
+        } else if self.leader().is_some() && request.number == 0 {
             // A late request: its sender leads already. In a group that has changed, it may ask for a
             // configuration that comes into force.
             count(&mut self.common.counters.out_of_role);
             return;
         }
-        election::handle_prepare(&mut self.common, now, from, ballot, slot, number);
+        election::handle_prepare(&mut self.common, now, from, request);
+    }
+
+    /// Whether a candidate is refused because of a lease: one that this acceptor has granted to another node,
+    /// or its own. That it said to have no leader, when it was asked, is not enough: it may have granted a
+    /// lease since.
+    fn is_leased(&self, now: Instant, from: NodeId, invited: Option<Ballot>) -> bool {
+        let common = &self.common;
+        let holds = match &self.role {
+            RoleState::Leader(leader) => leader.read_by_lease(common, now).is_ok(),
+            _ => false,
+        };
+        holds || common.pledge.forbids(now, from, invited)
     }
 
     fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
@@ -212,18 +243,30 @@ impl Paxos {
             Echo::Ask { attempt, disk, .. } => {
                 self.common.handle_disk_report(now, disk);
                 let has_leader_contact = self.role.has_leader_contact(&self.common, now);
-                election::handle_ask(&mut self.common, from, attempt, has_leader_contact);
+                election::handle_ask(&mut self.common, now, from, attempt, has_leader_contact);
             }
             Echo::Answer {
                 attempt,
                 no_leader,
                 chosen,
                 disk,
+                priority,
                 ..
             } => {
                 self.common.handle_disk_report(now, disk);
-                self.deliver_answer(now, from, attempt, no_leader, chosen);
+                let answer = Answer {
+                    attempt,
+                    no_leader,
+                    chosen,
+                    disk,
+                    priority,
+                };
+                self.deliver_answer(now, from, &answer);
             }
+            Echo::HowFar { life, number, .. } => self.common.answer_how_far(from, life, number),
+            Echo::Voted {
+                life, number, last, ..
+            } => self.common.handle_voted(from, life, number, last),
             Echo::Preempted { promised } => self.deliver_preempted(now, promised),
             Echo::Removed { number, .. } => self.deliver_removed(now, number),
             Echo::Learn {
@@ -236,30 +279,7 @@ impl Paxos {
                     teach::handle_learn(&mut self.common, from, ballot, first, to);
                 }
             }
-            Echo::Heartbeat {
-                ballot,
-                round,
-                through,
-                chosen,
-                behind,
-                disk,
-            } => {
-                if !self.is_own(ballot) {
-                    return;
-                }
-                self.common.handle_disk_report(now, disk);
-                if let Some((common, leader, place)) = self.as_leader(now, from) {
-                    leader.note_room(place, round, disk);
-                    let step =
-                        leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
-                    leader.catch_up(common, now);
-                    let step = match step {
-                        Step::Stay => leader.give_way(common),
-                        step => step,
-                    };
-                    self.change_role(now, step);
-                }
-            }
+            Echo::Heartbeat { .. } => self.deliver_heartbeat_echo(now, from, &message),
             Echo::Learned {
                 ballot,
                 first,
@@ -277,6 +297,37 @@ impl Paxos {
         }
     }
 
+    fn deliver_heartbeat_echo(&mut self, now: Instant, from: NodeId, echo: &Echo) {
+        let Echo::Heartbeat {
+            ballot,
+            round,
+            through,
+            chosen,
+            behind,
+            disk,
+            priority,
+            lease,
+        } = *echo
+        else {
+            return;
+        };
+        if !self.is_own(ballot) {
+            return;
+        }
+        self.common.handle_disk_report(now, disk);
+        if let Some((common, leader, place)) = self.as_leader(now, from) {
+            leader.note_fitness(place, round, disk, priority);
+            leader.note_grant(common, place, round, lease);
+            let step = leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
+            leader.catch_up(common, now);
+            let step = match step {
+                Step::Stay => leader.give_way(common, now),
+                step => step,
+            };
+            self.change_role(now, step);
+        }
+    }
+
     /// Another node knows that this one was removed.
     fn deliver_removed(&mut self, now: Instant, number: u64) {
         if let Some(stop) = self.common.handle_removed(number) {
@@ -284,17 +335,10 @@ impl Paxos {
         }
     }
 
-    fn deliver_answer(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        attempt: u64,
-        no_leader: bool,
-        chosen: Slot,
-    ) {
+    fn deliver_answer(&mut self, now: Instant, from: NodeId, answer: &Answer) {
         let common = &mut self.common;
         if let RoleState::Asking(asking) = &mut self.role {
-            let step = asking.handle_answer(common, now, from, attempt, no_leader, chosen);
+            let step = asking.handle_answer(common, now, from, answer);
             self.change_role(now, step);
         } else {
             count(&mut common.counters.out_of_role);

@@ -11,20 +11,15 @@ use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::node::Common;
+use crate::promises::Request;
 use crate::step::Step;
 use crate::{Ballot, Binding, Echo, Instant, NodeId, Slot};
 
-/// Handles phase 1b (Paxos Made Simple §2.2) in `ballot`, which is promised now, by sending one
+/// Handles phase 1b (Paxos Made Simple §2.2) in a ballot that is promised now, by sending one
 /// page of this node's votes. A phase 1 of many pages takes longer than an election timeout, and
 /// another campaign meanwhile would restart it. So each page delays this node's own campaign.
-pub(crate) fn handle_prepare(
-    common: &mut Common,
-    now: Instant,
-    from: NodeId,
-    ballot: Ballot,
-    slot: Slot,
-    number: u64,
-) {
+pub(crate) fn handle_prepare(common: &mut Common, now: Instant, from: NodeId, request: &Request) {
+    let (ballot, slot) = (request.ballot, request.from);
     common.reset_election(now);
     let (votes, next) = common.log.page(
         ballot,
@@ -38,7 +33,7 @@ pub(crate) fn handle_prepare(
         votes,
         next,
         chosen: common.log.chosen(),
-        configurations: common.configurations_beyond(number).map(Box::new),
+        configurations: common.configurations_beyond(request.number).map(Box::new),
     };
     common.send_after_write(from, promise);
 }
@@ -46,6 +41,7 @@ pub(crate) fn handle_prepare(
 /// Answers whether this node is without a leader. `has_leader_contact` means that it is not.
 pub(crate) fn handle_ask(
     common: &mut Common,
+    now: Instant,
     from: NodeId,
     attempt: u64,
     has_leader_contact: bool,
@@ -56,6 +52,7 @@ pub(crate) fn handle_ask(
         no_leader: !has_leader_contact,
         chosen: common.log.chosen(),
         disk: common.disk,
+        priority: common.preference(now),
     };
     common.echo(from, answer);
 }
@@ -66,6 +63,9 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
         return Step::Stay;
     }
     common.reset_election(now);
+    if common.pledge.is_on(now) {
+        return Step::Stay;
+    }
     // A learner, a node that waits to be added, one that was removed.
     if !common.may_campaign() {
         return Step::Stay;
@@ -80,27 +80,37 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
 
 /// Starts a campaign: enough other nodes are without a leader too.
 pub(crate) fn campaign(common: &mut Common, now: Instant) -> Step {
-    if waits_for_its_disk(common, now) {
+    // Its clock may have been found wrong since it asked.
+    if common.pledge.is_on(now) || waits_for_its_disk(common, now) {
         return Step::Stay;
     }
     match next_ballot(common) {
-        Some(ballot) => Step::BecomeCandidate { ballot },
+        Some(ballot) => Step::BecomeCandidate {
+            ballot,
+            invited: None,
+        },
         None => Step::Stay,
     }
 }
 
 /// Its leader invites this node to a ballot of its own: it need not ask whether others miss a leader.
-pub(crate) fn campaign_by_invitation(common: &mut Common) -> Step {
+pub(crate) fn campaign_by_invitation(common: &mut Common, now: Instant) -> Step {
     // A campaign is a write, as ever. The leader asks again.
     if common.in_flight().is_some() {
         return Step::Stay;
     }
-    match next_ballot(common).filter(|_| common.log.last() < Slot::MAX) {
-        Some(ballot) => Step::BecomeCandidate { ballot },
-        None => {
-            count(&mut common.counters.exhausted);
-            Step::Stay
-        }
+    let Some(ballot) = next_ballot(common).filter(|_| common.log.last() < Slot::MAX) else {
+        count(&mut common.counters.exhausted);
+        return Step::Stay;
+    };
+    // Whoever invites has given up its lease. Another's, or that of an earlier life, is waited for.
+    if !common.release_pledge(now) {
+        count(&mut common.counters.leased);
+        return Step::Stay;
+    }
+    Step::BecomeCandidate {
+        ballot,
+        invited: Some(common.promised),
     }
 }
 

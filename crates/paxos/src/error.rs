@@ -47,6 +47,32 @@ pub enum ReadError {
     /// A pending read has the same id; an id must not be used twice.
     #[error("a read with this id is already pending")]
     Duplicate,
+    /// This node waits to be added, and does not know whom to ask.
+    #[error("the acceptors are not known yet")]
+    NoMembers,
+}
+
+/// Why [`Paxos::read_by_lease`](crate::Paxos::read_by_lease) answered no read. A read that is confirmed by a
+/// quorum ([`Paxos::read`](crate::Paxos::read)) may still succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoLease {
+    /// Only a leader holds a lease. The one this node follows, if any.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// [`Config::lease`](crate::Config::lease) is not set.
+    #[error("no lease is configured")]
+    NotConfigured,
+    /// It has invited another node to lead, and uses no lease again in this ballot.
+    #[error("this leader has offered its leadership to another node")]
+    Transferred,
+    /// It does not know yet all that earlier leaders have chosen, or who accepts in a configuration that
+    /// comes into force.
+    #[error("what was chosen before is not yet known")]
+    NotReady,
+    /// No quorum has granted it yet, or it has run out.
+    #[error("no quorum has granted a lease, or it has run out")]
+    NotHeld,
 }
 
 /// Why [`Paxos::transfer`](crate::Paxos::transfer) began nothing.
@@ -135,6 +161,13 @@ pub enum Refusal {
     /// The node stopped leading before it could confirm the read. Holds the new leader, if known.
     #[error("this node no longer leads")]
     NotLeader(Option<NodeId>),
+    /// In four of the longest election timeouts no quorum has answered, or what acceptors have voted for was not
+    /// chosen.
+    #[error("no quorum has answered, or what it has voted for was not chosen in time")]
+    Unanswered,
+    /// The node no longer takes part.
+    #[error("this node has stopped")]
+    Stopped,
 }
 
 /// Why a [`Fetch`](crate::Fetch) failed.

@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::counters::count;
 use crate::due::Task;
@@ -26,6 +27,17 @@ pub(crate) struct Follower {
     pulling: Option<Box<Snapshot>>,
     /// A pull that was not yet output to the driver.
     pull: Option<(NodeId, Box<Snapshot>)>,
+}
+
+/// What a heartbeat carries, see [`Replicate::Heartbeat`](crate::Replicate::Heartbeat).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    pub(crate) round: u64,
+    pub(crate) chosen: Slot,
+    /// How far the leader knows this node to have acknowledged.
+    pub(crate) acknowledged: Slot,
+    /// The length of the lease that it asks for.
+    pub(crate) lease: Duration,
 }
 
 impl Follower {
@@ -111,17 +123,18 @@ impl Follower {
         Ok(())
     }
 
-    pub(crate) fn handle_heartbeat(
-        &mut self,
-        common: &mut Common,
-        round: u64,
-        chosen: Slot,
-        acknowledged: Slot,
-    ) {
+    pub(crate) fn handle_heartbeat(&mut self, common: &mut Common, now: Instant, beat: &Beat) {
+        let Beat {
+            round,
+            chosen,
+            acknowledged,
+            lease,
+        } = *beat;
         common.retry_fetch();
         self.round = self.round.max(round);
         self.learn_chosen(common, chosen);
         let (ballot, through) = (common.promised, self.through);
+        let lease = common.grant_lease(now, lease);
         common.echo(
             ballot.node,
             Echo::Heartbeat {
@@ -131,6 +144,8 @@ impl Follower {
                 chosen: common.log.chosen(),
                 behind: through < acknowledged,
                 disk: common.disk,
+                priority: common.preference(now),
+                lease,
             },
         );
         // The acceptance was lost. It is sent again once it is true, which it may be already.
@@ -145,6 +160,7 @@ impl Follower {
     pub(crate) fn handle_invite(
         &mut self,
         common: &mut Common,
+        now: Instant,
         round: u64,
         chosen: Slot,
         last: Slot,
@@ -154,7 +170,7 @@ impl Follower {
             count(&mut common.counters.transfers_stale);
             return Step::Stay;
         }
-        election::campaign_by_invitation(common)
+        election::campaign_by_invitation(common, now)
     }
 
     /// Applies the leader's chosen prefix, but only as far as this node has voted in this leader's

@@ -17,8 +17,11 @@ use crate::{
 };
 
 mod change;
+mod hand_over;
 mod learn;
+mod lease;
 mod office;
+mod priority;
 mod propose;
 mod read;
 mod replicate;
@@ -29,7 +32,9 @@ mod succession;
 mod transfer;
 
 use change::Change;
+use lease::Asked;
 use office::Office;
+use priority::Preferring;
 use roster::Roster;
 use settle::Settling;
 use transfer::Transfer;
@@ -87,6 +92,8 @@ pub(crate) struct Leader {
     room_round: u64,
     reads: Reads,
     transfer: Option<Transfer>,
+    preferring: Preferring,
+    asked: Asked,
 }
 
 impl Leader {
@@ -145,6 +152,8 @@ impl Leader {
             room_round: 0,
             reads: Reads::default(),
             transfer: None,
+            preferring: Preferring::begin(common, now),
+            asked: Asked::default(),
         };
         leader.propose_found(common);
         leader.begin_round(common);
@@ -167,12 +176,12 @@ impl Leader {
     /// Sends heartbeats when they are due, and checks whether to step down.
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
         self.clock = self.clock.max(now);
-        if let Some(why) = self.gives_up(common, now) {
-            return Step::give_up(common.promised, why);
-        }
-        self.end_transfer(common, now);
-        if now < self.heartbeat_deadline {
-            return Step::Stay;
+        let step = match self.gives_up(common, now) {
+            Some(why) => self.give_up(common, now, why),
+            None => self.end_transfer(common, now),
+        };
+        if !matches!(step, Step::Stay) || now < self.heartbeat_deadline {
+            return step;
         }
         self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
         let peers = self.roster.all_mut();
@@ -184,6 +193,7 @@ impl Leader {
         self.offer_again(common);
         self.replicate_to_all(common);
         self.invite(common);
+        self.make_way_for_preferred(common, now);
         self.go_on_with_changes(common, now)
     }
 
@@ -204,6 +214,7 @@ impl Leader {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         self.round += 1;
         let settled = common.settled;
+        let lease = self.ask_for_lease(common);
         if self.knows_its_predecessors(common) {
             self.reads.begin_round(self.round, chosen);
         }
@@ -217,6 +228,7 @@ impl Leader {
                 chosen,
                 through,
                 settled,
+                lease,
             };
             common.send_now(self.roster.node(place), heartbeat);
         }
@@ -370,18 +382,6 @@ impl Leader {
         Step::Stay
     }
 
-    /// Records whether a peer's disk has space, as reported by its echo.
-    pub(crate) fn note_room(&mut self, place: usize, round: u64, disk: DiskHealth) {
-        if round > self.room_round && round >= self.roster.peer(place).round {
-            let (is, is_not) = match disk.has_room {
-                true => (&mut self.roomy, &mut self.full),
-                false => (&mut self.full, &mut self.roomy),
-            };
-            is.insert(place);
-            is_not.remove(place);
-        }
-    }
-
     /// Notifies a peer that the chosen prefix grew, if no other message did. Called last, when
     /// everything that could carry it has been sent.
     #[inline]
@@ -480,6 +480,8 @@ impl Leader {
         self.retire_deadline = None;
         self.forget_time_of_change();
         self.forget_time_of_transfer();
+        self.preferring = Preferring::default();
+        self.forget_lease();
         let peers = self.roster.all_mut();
         peers.for_each(|peer| peer.contact = Instant::ZERO);
         if let Some(learning) = &mut self.learning {

@@ -184,7 +184,47 @@
 //! There is no joint step. If too many of the new acceptors die between the decision and the end, the group
 //! waits for them; that is why they have to be caught up, and in contact, before anything is proposed.
 //!
+//! # Reads by lease
+//!
+//! A read that a round of heartbeats confirms ([`Paxos::read`]) rests on no clock. With
+//! [`Config::lease`], a bound on how far clocks drift, a leader may answer without a message
+//! ([`Paxos::read_by_lease`]):
+//!
+//! ```text
+//!   leader     sent ├──── granted * (1 - d) / (1 + d) ────┤ may read by lease    its clock
+//!                    \          ▲                              ends before
+//!   acceptor          ▼─────────/──── granted ───────────────┤ pledge             its clock
+//! ```
+//!
+//! - Heartbeats name the length that is asked for, and echoes the length that is granted. An acceptor that
+//!   has granted a lease answers no other node's [`Binding::Prepare`] until it is over, does not campaign, and
+//!   says that there is a leader. This pledge belongs to no role and no ballot.
+//! - The leader counts from the sending of the round that a phase-2 quorum of each configuration of an open
+//!   slot has granted, in the configurations of the moment of the read. It has to know all that earlier
+//!   leaders have chosen.
+//! - Whoever leads next needs an answer, after its pledge, of an acceptor in each of those quorums before it
+//!   can propose anything. The derivations are at [`Lease`].
+//! - A pledge is in memory. A node that starts with a promise on its disk keeps, for a whole length, what it
+//!   may have granted; and it grants nothing in a ballot that is not on its disk. The setting is the group's:
+//!   [`Lease`] describes how it is changed.
+//! - A leader that invites another one ([`Paxos::transfer`]) has given up its lease for as long as its ballot
+//!   lasts. The one that it has invited, and nobody else, is answered within a pledge to it.
+//! - `now` of [`Paxos::handle_message`] and [`Paxos::read_by_lease`] must have been read from the clock after
+//!   the message or the request was taken, and the clock must count suspension. [`Paxos::handle_clock_fault`]
+//!   is for a driver that finds its clock to have run outside the bound.
+//!
+//! # Reads that acceptors answer
+//!
+//! Any node may read without the leader ([`Paxos::read_by_quorum`]; Charapko, Ailijiang and Demirbas,
+//! *Linearizable Quorum Reads in Paxos*, HotStorage 2019), also without any clock. It asks a phase-1 quorum how far
+//! its acceptors have *voted*: a value may be chosen, and its proposer told so, while no acceptor knows it to be
+//! chosen. It waits until everything up to there is chosen here. If that reveals a later configuration, it asks a
+//! quorum of that one too. The read takes a round trip to acceptors, and where proposals are open the time until
+//! they are chosen and this node learns it.
+//!
 //! # How it differs from `synod_raft`
+//!
+//!
 //!
 //! `synod_raft::Raft` has the same shape. A driver needs to know these differences:
 //!
@@ -232,6 +272,7 @@
 //!   next one for promises.* Phase 1 is for slots, and those of the two configurations are apart.
 //! - *A configuration is proposed only while the one before is in force and settled.* Not proposing is always
 //!   safe, and so at most two configurations govern open slots.
+//! - *An acceptor that has granted a lease ignores requests for promises.* Not promising is always safe.
 //! - *A promise with more gaps than that is not counted.* No acceptor has such votes, and ignoring
 //!   an acceptor is always safe.
 //! - *A message whose round is more than [`Ballot::LEAP_MAX`] above the stored one is treated as
@@ -271,12 +312,13 @@
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
 //! | α, how far ahead a leader proposes | [`Configuration::alpha`], in bytes [`Config::unchosen_bytes_max`] |
+//! | leader lease | [`Lease`], [`Paxos::read_by_lease`] |
 //! | how far ahead an acceptor votes (no bound in the papers) | [`Slot::AHEAD_MAX`] |
 //! | the configuration of instance i (*Reconfiguring a State Machine*) | [`Configurations::governing`] |
 //!
 //! # What is left out
 //!
-//! For later: reads that a quorum answers without the leader; priorities; witnesses.
+//! For later: witnesses.
 //!
 //! Not planned: *Fast Paxos*, which saves a message delay when proposals do not collide and needs
 //! larger quorums for that, where a leader's pipeline already makes the cost of a value a copy.
@@ -300,7 +342,8 @@
 //!   they belong to no role.
 //! - *State of the roles*: `node` is shared by all roles, with `log`, `machine`, `outbox`, `pace`
 //!   and `due`, the set of pending tasks. `promises` belongs to the candidate; `progress`,
-//!   `backoff`, `read` and `tally` to the leader; `step` is what a role's method returns.
+//!   `backoff`, `read` and `tally` to the leader; `lease` is an acceptor's half of leases, `inquiry` has the
+//!   reads that acceptors answer; `step` is what a role's method returns.
 //! - *Types*: `message`, `output`, `slot`, `entries`, `config` and so on.
 //!
 //! # Features
@@ -311,6 +354,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(test)]
@@ -320,6 +364,7 @@ mod ballot;
 #[cfg(feature = "check")]
 pub mod check;
 mod id;
+mod inquiry;
 mod quorum;
 pub mod single;
 mod time;
@@ -346,6 +391,7 @@ mod error;
 mod follower;
 mod invariants;
 mod leader;
+mod lease;
 mod log;
 mod machine;
 mod member;
@@ -379,8 +425,9 @@ pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
 pub use error::{
-    ChangeError, FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError,
+    ChangeError, FetchError, NoLease, ProposeError, ReadError, RecoverError, Refusal, TransferError,
 };
+pub use lease::{Drift, Lease};
 pub use membership::{Configuration, Membership, MembershipError};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Cast, Fetch, Op, Output, Own, Receipt, Record, Staged, State, Wanted, Write};

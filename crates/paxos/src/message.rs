@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::{Ballot, Configurations, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
 
@@ -52,6 +53,9 @@ pub enum Replicate {
         /// durably and known to be chosen, all that earlier ones have chosen. Who is not in it is no
         /// longer needed.
         settled: u64,
+        /// The length of the lease that the leader asks for, see [`Lease`](crate::Lease); zero if it asks
+        /// for none.
+        lease: Duration,
     },
     /// The chosen prefix has grown and no message that carries it is in flight. Not answered.
     Chosen {
@@ -123,6 +127,8 @@ pub enum Binding {
         from: Slot,
         /// The number of the latest configuration that the sender knows.
         number: u64,
+        /// The ballot of the leader that has invited the sender to campaign, and given up its lease before.
+        invited: Option<Ballot>,
     },
     /// Phase 1b: the sender no longer votes in any ballot below `ballot`. Carries one page of its
     /// votes.
@@ -189,6 +195,9 @@ pub enum Echo {
         chosen: Slot,
         /// The state of the sender's disk: the candidate waits for it to store the promise.
         disk: DiskHealth,
+        /// [`Config::priority`](crate::Config::priority) of the sender. None while it is not to be
+        /// preferred: it gave up leadership for a cause, and that is not forgiven.
+        priority: Option<u8>,
     },
     /// Answers a heartbeat. That the sender has promised nothing above this ballot needs no memory:
     /// a node that durably promised more before could not have sent this.
@@ -207,6 +216,35 @@ pub enum Echo {
         behind: bool,
         /// The state of the sender's disk.
         disk: DiskHealth,
+        /// As in [`Echo::Answer`].
+        priority: Option<u8>,
+        /// For how long, on its clock, the sender helps no other node to lead; zero if it grants no lease.
+        /// It keeps that after a restart too, by waiting.
+        lease: Duration,
+    },
+    /// Asks how far the receiver has voted, for reads of the sender ([`Paxos::read_by_quorum`]). Changes no state
+    /// on the receiver.
+    ///
+    /// [`Paxos::read_by_quorum`]: crate::Paxos::read_by_quorum
+    HowFar {
+        /// The highest ballot that the sender has promised.
+        promised: Ballot,
+        /// [`Config::life`](crate::Config::life) of the sender.
+        life: u64,
+        /// The number of the question in that life.
+        number: u64,
+    },
+    /// Answers [`Echo::HowFar`]. It stays true after a crash as far as anybody may have counted a vote: those
+    /// are durable before they are told.
+    Voted {
+        /// The highest ballot that the sender has promised.
+        promised: Ballot,
+        /// The life of the question.
+        life: u64,
+        /// The number of the question.
+        number: u64,
+        /// The last slot in which the sender has voted, in any ballot, or which it knows to be chosen.
+        last: Slot,
     },
     /// The sender has promised a higher ballot than that of the message it answers.
     Preempted {
@@ -290,6 +328,12 @@ impl Message {
                     promised: ballot, ..
                 }
                 | Echo::Answer {
+                    promised: ballot, ..
+                }
+                | Echo::HowFar {
+                    promised: ballot, ..
+                }
+                | Echo::Voted {
                     promised: ballot, ..
                 }
                 | Echo::Preempted { promised: ballot }

@@ -4,6 +4,8 @@ use synod_durable::{Durable, Refused};
 
 use crate::counters::count;
 use crate::due::{Due, Task};
+use crate::inquiry::Inquiries;
+use crate::lease::Pledge;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
@@ -52,11 +54,15 @@ pub(crate) struct Common {
     pub(crate) chosen_persisted: Slot,
     /// How much of the chosen prefix has to be written even if nothing else is.
     pub(crate) keep_to: Slot,
+    /// Its reads that acceptors answer.
+    pub(crate) inquiries: Inquiries,
+    /// What this node has promised to the holder of a lease.
+    pub(crate) pledge: Pledge,
     /// When this node asks for a leader, unless it is the leader.
     pub(crate) election_deadline: Instant,
     /// The number of the last attempt to ask others whether they have a leader.
     pub(crate) attempt: u64,
-    pace: Pace,
+    pub(crate) pace: Pace,
     pub(crate) disk: DiskHealth,
     /// Set once this node no longer takes part.
     pub(crate) stop: Option<Stop>,
@@ -97,6 +103,8 @@ impl Common {
             promise_persisted: stored.promised,
             chosen_persisted: stored.chosen,
             keep_to: Slot(0),
+            inquiries: Inquiries::default(),
+            pledge: Self::first_pledge(&config, stored, now),
             election_deadline: now,
             attempt: 0,
             pace: Pace::new(&config),
@@ -110,6 +118,14 @@ impl Common {
         };
         common.reset_election(now);
         common
+    }
+
+    /// A node whose disk holds no promise has granted no lease either.
+    fn first_pledge(config: &Config, stored: State, now: Instant) -> Pledge {
+        let lease = config.lease.filter(|_| stored.promised > Ballot::ZERO);
+        lease.map_or_else(Pledge::default, |lease| {
+            Pledge::of_an_earlier_life(now, lease)
+        })
     }
 
     /// Promises a ballot: from here on this acceptor votes in no lower ballot (P1a).
@@ -142,6 +158,12 @@ impl Common {
         }
     }
 
+    /// How much this node is preferred as the leader; None while it is not to be preferred to any.
+    pub(crate) fn preference(&self, now: Instant) -> Option<u8> {
+        let is_fit = !self.pace.has_given_up(now, &self.config);
+        is_fit.then_some(self.config.priority)
+    }
+
     /// Handles a peer's report on its disk.
     pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
@@ -161,6 +183,7 @@ impl Common {
             self.note_configurations();
         }
         self.configurations.learn_to(self.log.chosen());
+        self.go_on_with_inquiries();
         self.give_machine();
     }
 
@@ -322,6 +345,7 @@ impl Common {
         self.configurations.learn_to(self.log.chosen());
         let tasks = [Task::Write, Task::Machine, Task::Notice, Task::Round];
         self.due.set_all(&tasks);
+        self.go_on_with_inquiries();
         self.snapshot = Some(snapshot.clone());
         self.machine.jump_to(snapshot);
     }
@@ -421,6 +445,7 @@ impl Common {
     /// Stops this node for good and drops all messages that were not yet sent.
     pub(crate) fn stop(&mut self, why: Stop) {
         self.outbox.clear();
+        self.end_inquiries();
         self.stop = Some(why);
     }
 
@@ -442,6 +467,8 @@ impl Common {
     /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.election_deadline = Instant::ZERO;
+        self.pledge = Pledge::default();
+        self.inquiries.forget_time();
         self.pace.forget_time();
         self.counters = Counters::default();
         self.leap = None;

@@ -10,9 +10,9 @@ use crate::node::Common;
 use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
-    Ballot, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId, Position,
-    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, TransferError, Wanted, election,
-    teach,
+    Ballot, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NoLease, NodeId, Position,
+    ProposeError, ReadError, ReadId, Receipt, Slot, Snapshot, StepDown, TransferError, Wanted,
+    election, teach,
 };
 
 /// One node of a Multi-Paxos group, which is proposer, acceptor and learner in one: a value that
@@ -49,6 +49,7 @@ impl Paxos {
         }
         let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
+        common.handle_inquiry_timeout(now);
         let step = match &mut self.role {
             RoleState::Leader(leader) => leader.handle_timeout(common, now),
             _ if now >= common.election_deadline => election::handle_timeout(common, now),
@@ -192,10 +193,60 @@ impl Paxos {
     /// # Errors
     /// See [`ReadError`]; no output follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
+        if self.common.inquiries.contains(id) {
+            return Err(ReadError::Duplicate);
+        }
         match &mut self.role {
             RoleState::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
+    }
+
+    /// Requests a linearizable read of a node in any role, which acceptors answer without the leader: the node asks
+    /// a phase-1 quorum for the highest slot that it has voted in, and waits until everything up to there is
+    /// chosen here. Meanwhile somebody has to lead: what was voted for is chosen by nobody else. Once accepted, it
+    /// ends in exactly one [`Output::Read`](crate::Output::Read).
+    ///
+    /// # Errors
+    /// See [`ReadError`]; no output follows.
+    pub fn read_by_quorum(&mut self, now: Instant, id: ReadId) -> Result<(), ReadError> {
+        let is_pending = match &self.role {
+            RoleState::Leader(leader) => leader.reads(id),
+            _ => false,
+        };
+        if is_pending {
+            return Err(ReadError::Duplicate);
+        }
+        if self.common.stop.is_some() {
+            return Err(ReadError::NotLeader(None));
+        }
+        self.common.inquire(now, id)
+    }
+
+    /// The slot that has to be applied before a read is answered, if this node leads and holds a lease at
+    /// `now`. The answer is then linearizable, without a message.
+    ///
+    /// `now` is read from the clock *after* the caller has taken the read from its queue: a read that arrived
+    /// later than `now` may have come after a write that another leader has acknowledged. The clock is one
+    /// that goes on while the machine is suspended, and that keeps [`Lease::drift`](crate::Lease::drift). A
+    /// machine that stands still with all its clocks breaks that bound, and then a read may be stale.
+    ///
+    /// # Errors
+    /// See [`NoLease`]. The core asks no quorum instead; [`read`](Self::read) does.
+    pub fn read_by_lease(&self, now: Instant) -> Result<Slot, NoLease> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.read_by_lease(&self.common, now),
+            _ => Err(NoLease::NotLeader(self.leader())),
+        }
+    }
+
+    /// Handles that the clock may have run outside the bound of its [`Drift`](crate::Drift) until `now`. A
+    /// lease counts only from what is sent from here on, and what was granted is granted anew.
+    pub fn handle_clock_fault(&mut self, now: Instant) {
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.forget_lease();
+        }
+        self.common.renew_pledge(now);
     }
 
     /// Hands leadership to `to`, or to the node that this leader holds for the best: one that it hears,
@@ -311,12 +362,18 @@ impl Paxos {
                     self.role = RoleState::Asking(asking);
                     step
                 }
-                Step::BecomeCandidate { ballot } => {
-                    self.role = RoleState::Candidate(Candidate::begin(common, now, ballot));
+                Step::BecomeCandidate { ballot, invited } => {
+                    let candidate = Candidate::begin(common, now, ballot, invited);
+                    self.role = RoleState::Candidate(candidate);
                     return;
                 }
                 Step::BecomeLeader(promises) => {
-                    self.role = RoleState::Leader(Leader::begin(common, now, *promises));
+                    let mut leader = Leader::begin(common, now, *promises);
+                    // Carried over from a candidate: whoever was invited to lead does so for a while.
+                    if matches!(&self.role, RoleState::Candidate(it) if it.is_invited()) {
+                        leader.hold(common, now);
+                    }
+                    self.role = RoleState::Leader(leader);
                     return;
                 }
                 Step::Stop(why) => {
@@ -340,16 +397,20 @@ impl Paxos {
         let common = &mut self.common;
         let follower = Follower::new(leader, common.log.chosen());
         let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
+        let stepped_down = match &old {
+            RoleState::Leader(old) => Some(old.why_it_steps_down(why)),
+            _ => None,
+        };
+        if stepped_down.is_some_and(StepDown::is_for_a_cause) {
+            common.pace.give_up(now, &common.config);
+        }
         // A follower keeps its deadline: a candidate that cannot win must not delay one that can.
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }
         let led = matches!(old, RoleState::Leader(_));
         if let RoleState::Leader(old) = old {
-            common.stepped_down = Some(match why {
-                StepDown::Deposed if old.has_invited() => StepDown::Transferred,
-                other => other,
-            });
+            common.stepped_down = stepped_down;
             old.resign(common, leader);
         }
         if ballot > common.promised {

@@ -82,34 +82,43 @@ impl Paxos {
         let common = &mut self.common;
         match (task, &mut self.role) {
             (Task::Send, _) => common.poll_send(),
-            (Task::Round, RoleState::Leader(leader)) => {
-                leader.begin_read_round(common);
+            (Task::Round, role) => {
+                common.begin_inquiry();
+                if let RoleState::Leader(leader) = role {
+                    leader.begin_read_round(common);
+                }
                 None
             }
             (Task::Fetch, _) => common.poll_fetch(),
             (Task::Pull, RoleState::Leader(leader)) => leader.poll_pull(),
             (Task::Pull, RoleState::Follower(follower)) => follower.poll_pull(),
             (Task::Answer, _) => common.poll_answer(),
-            (Task::Read, RoleState::Leader(leader)) => leader.poll_read(common),
+            (Task::Read, RoleState::Leader(leader)) => {
+                let read = leader.poll_read(common);
+                read.or_else(|| common.poll_inquiry())
+            }
+            (Task::Read, _) => common.poll_inquiry(),
             _ => None,
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
-    /// and nothing else; a candidate also the moment at which it asks again; a leader its next
-    /// heartbeat, the moment by which it must have heard a quorum, and the end of a transfer. None for a
-    /// node that has stopped.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline;
+    /// a candidate also the moment at which it asks again; a leader its next heartbeat, the moment by
+    /// which it must have heard a quorum, and the end of a transfer. In every role there may be reads
+    /// for which acceptors are asked again. None for a node that has stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.common.stop.is_some() {
             return None;
         }
         let election = self.common.election_deadline;
-        Some(match &self.role {
+        let deadline = match &self.role {
             RoleState::Leader(leader) => leader.deadline(),
             RoleState::Candidate(candidate) => candidate.retry_deadline.min(election),
             RoleState::Follower(_) | RoleState::Asking(_) => election,
-        })
+        };
+        let inquiry = self.common.inquiries.timeout();
+        Some(inquiry.map_or(deadline, |inquiry| inquiry.min(deadline)))
     }
 
     /// In debug builds, polls every source once more when no bit is set: if one has work, whoever

@@ -1,4 +1,5 @@
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::{Instant, Slot};
@@ -23,6 +24,12 @@ pub(crate) struct Progress {
     pub(crate) flow: Flow,
     /// The time of the peer's last message in this ballot.
     pub(crate) contact: Instant,
+    /// The lease of it that lasts longest.
+    pub(crate) grant: Option<Grant>,
+    /// How much it is preferred as the leader, by its last echo; None if it is not, or not known.
+    pub(crate) priority: Option<u8>,
+    /// How long a write takes there, by its last echo.
+    pub(crate) sync_time: Duration,
     /// The highest round that it echoed.
     pub(crate) round: u64,
     /// Up to where it has values without a gap in memory, by its last echo or acknowledgement.
@@ -43,6 +50,14 @@ pub(crate) struct Progress {
     /// lost part of a burst would lose part of the same burst again, and the first message is
     /// needed most.
     pub(crate) window: usize,
+}
+
+/// A lease that a peer has granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Grant {
+    /// When the heartbeat was sent that it answers, or before.
+    pub(crate) sent: Instant,
+    pub(crate) length: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,6 +126,9 @@ impl Progress {
             next: Slot(1),
             flow: Flow::Silent,
             contact: now,
+            grant: None,
+            priority: None,
+            sync_time: Duration::ZERO,
             round: 0,
             echoed: Slot(0),
             chosen: Slot(0),
@@ -214,6 +232,13 @@ impl Progress {
         self.flow != Flow::Silent
     }
 
+    /// Whether it has everything before `end`, or will soon: nothing of it has to be read or pulled.
+    pub(crate) fn is_near(&self, end: Slot) -> bool {
+        let is_streamed = matches!(self.flow, Flow::Stream(_));
+        let lacks = end.prev().0.saturating_sub(self.through.0);
+        is_streamed && !self.fetching && !self.backoff && !self.skipped && lacks <= NEAR_SLOTS
+    }
+
     pub(crate) fn offer(&mut self, offered: Slot) {
         self.flow = Flow::Snapshot { offered };
     }
@@ -232,6 +257,9 @@ impl Progress {
         );
     }
 }
+
+/// A node that lacks more slots than this is not handed leadership to by itself.
+const NEAR_SLOTS: u64 = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,18 @@ pub(crate) struct Answer {
     pub(crate) chosen: Slot,
 }
 
+/// What a candidate or leader asks for, see [`Binding::Prepare`](crate::Binding::Prepare).
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) ballot: Ballot,
+    /// The first slot whose votes are wanted.
+    pub(crate) from: Slot,
+    /// The latest configuration that the sender knows.
+    pub(crate) number: u64,
+    /// The leader that has invited the sender.
+    pub(crate) invited: Option<Ballot>,
+}
+
 /// One message of a promise, see [`Binding::Promise`](crate::Binding::Promise).
 #[derive(Debug)]
 pub(crate) struct Page {

@@ -50,13 +50,15 @@ impl RoleState {
         }
     }
 
-    /// Whether there is a leader known to work, so that no node needs to campaign.
+    /// Whether there is a leader known to work, so that no node needs to campaign, or one may hold a lease
+    /// of this node.
     pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
-        match self {
+        let by_itself = match self {
             Self::Leader(leader) => leader.has_quorum_contact(common, now),
             Self::Follower(follower) => follower.has_leader_contact(common, now),
             Self::Asking(_) | Self::Candidate(_) => false,
-        }
+        };
+        by_itself || common.pledge.is_on(now)
     }
 
     /// Clears the pull if `is_over` holds for its snapshot: it has ended or is no longer needed,

@@ -36,6 +36,13 @@ pub struct Status {
     pub leap: Option<Leap>,
     /// To whom this leader is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// The cause for which this leader gives up leadership, while it hands it over.
+    pub giving_up: Option<StepDown>,
+    /// [`Config::priority`](crate::Config::priority).
+    pub priority: u8,
+    /// When this leader's lease ends if no further echo comes, by the clock of the driver. None if it can have
+    /// none now; in the past if it holds none. A sole acceptor has it for ever.
+    pub lease_end: Option<Instant>,
     /// The members that govern the next slot to be chosen, as far as this node knows; none in a node that
     /// waits to be added.
     pub in_force: Option<Membership>,
@@ -80,6 +87,9 @@ pub struct PeerStatus {
     pub inflight_bytes: usize,
     /// The time of the last contact in this ballot.
     pub contact: Instant,
+    /// The priority of the peer, by its last echo. None if it has not told one to this leader, or gave up
+    /// leadership for a cause and is not to be preferred to any.
+    pub priority: Option<u8>,
 }
 
 /// How a leader sends to a peer.
@@ -111,12 +121,29 @@ impl Paxos {
             stepped_down: self.common.stepped_down,
             leap: self.common.leap,
             transfer: self.transfers_to(),
+            giving_up: self.giving_up(),
+            priority: self.common.config.priority,
+            lease_end: self.lease_end(),
             in_force: self.in_force().cloned(),
             latest: self.membership().cloned(),
             configuration: self.common.configurations.number(),
             change: self.change_status(),
             change_end: self.common.change_end,
             peers: self.peer_statuses(),
+        }
+    }
+
+    fn giving_up(&self) -> Option<StepDown> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.giving_up(),
+            _ => None,
+        }
+    }
+
+    fn lease_end(&self) -> Option<Instant> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.lease_status(&self.common),
+            _ => None,
         }
     }
 
@@ -134,6 +161,7 @@ impl Paxos {
                 state,
                 inflight_bytes,
                 contact: progress.contact,
+                priority: progress.priority,
             }
         };
         match &self.role {

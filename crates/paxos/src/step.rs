@@ -25,6 +25,8 @@ pub(crate) enum Step {
     BecomeCandidate {
         /// A ballot of this node, above all that it has seen.
         ballot: Ballot,
+        /// The ballot of the leader that has invited it.
+        invited: Option<Ballot>,
     },
     /// Lead: phase 1 has ended, with these reports of a phase-1 quorum.
     BecomeLeader(Box<Promises>),
@@ -53,7 +55,26 @@ impl Step {
     }
 }
 
-/// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
+/// Why a leader stopped leading.
+///
+/// A leader that gives up because it cannot do its duty (from `NoQuorum` to `ShortOfRoom`) hands over to a
+/// node that can, if the cause allows that and it knows one: an acceptor that it hears, that has not said that
+/// its disk is full, with a disk fast enough for an election, nearly everything, and that did not give up
+/// itself not long ago.
+///
+/// - `WriteStalled`, `ReadStalled`, `Full`: a transfer ([`Paxos::transfer`](crate::Paxos::transfer)) with
+///   its deadline. Acceptors have got from memory what the leader proposed, and an invitation needs no write
+///   of it. A target for which values would have to be read does not suit.
+/// - `NoQuorum`: it steps down at once. Whom it still reaches may be cut off as well, and would campaign
+///   without asking; the higher ballot would unseat a leader of the others once the links heal.
+/// - `ShortOfRoom`: at once. Nodes out of contact are to have the next turn, and they cannot be invited.
+/// - `LearnStalled`: at once. It cannot tell who has what it lacks, and who has to have it has not answered.
+///
+/// If nobody suits, it steps down at once, and at the deadline if nothing has come of it. The reason is the
+/// cause in each case, also if the other node has taken over. A driver that stops a node on purpose asks for
+/// a transfer.
+///
+/// Exhaustive on purpose: a driver reports each reason to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
     /// It learned of a higher ballot, or that more was chosen than it proposed or could know of.
@@ -79,4 +100,19 @@ pub enum StepDown {
     Removed,
     /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
+}
+
+impl StepDown {
+    /// Whether the leader gave up because it could not do its duty.
+    pub(crate) fn is_for_a_cause(self) -> bool {
+        matches!(
+            self,
+            Self::NoQuorum
+                | Self::WriteStalled
+                | Self::ReadStalled
+                | Self::Full
+                | Self::LearnStalled
+                | Self::ShortOfRoom
+        )
+    }
 }

@@ -32,6 +32,7 @@ fn an_acceptor_that_is_asked_for_the_next_page_waits_for_the_candidate() {
             ballot,
             from,
             number: 0,
+            invited: None,
         })
     };
     for page in 1..50 {

@@ -75,6 +75,7 @@ fn what_a_leader_sends_comes_back() {
             chosen,
             through,
             settled: 0,
+            lease: std::time::Duration::from_millis(7),
         },
         Replicate::Chosen { ballot, chosen },
         Replicate::Invite {
@@ -105,6 +106,7 @@ fn what_is_promised_comes_back() {
             ballot,
             from,
             number: 0,
+            invited: Some(ballot),
         },
         Binding::Promise {
             ballot,
@@ -145,6 +147,7 @@ fn what_is_asked_and_answered_comes_back() {
             no_leader: true,
             chosen,
             disk,
+            priority: None,
         },
         Echo::Heartbeat {
             ballot,
@@ -153,6 +156,8 @@ fn what_is_asked_and_answered_comes_back() {
             chosen,
             behind: false,
             disk,
+            priority: Some(100),
+            lease: std::time::Duration::ZERO,
         },
         Echo::Preempted { promised },
         Echo::Removed {

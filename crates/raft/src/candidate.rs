@@ -11,12 +11,16 @@ use crate::{Binding, Echo, Instant, NodeId, Own, Term};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PreCandidate {
     granted: BTreeSet<NodeId>,
+    /// Whether one of those who granted it is preferred as a leader.
+    is_outranked: bool,
 }
 
 /// Requests votes (§5.2). They are kept in a set, so a repeated vote counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     granted: BTreeSet<NodeId>,
+    /// Whether its leader asked it to campaign.
+    by_transfer: bool,
 }
 
 impl PreCandidate {
@@ -27,27 +31,36 @@ impl PreCandidate {
             common.echo(peer, Echo::RequestPreVote { term, last, disk });
         }
         let mut candidate = Self::default();
-        let step = candidate.handle_pre_vote(common, common.id(), term);
+        let step = candidate.handle_pre_vote(common, common.id(), term, None);
         (candidate, step)
     }
 
     /// Counts a pre-vote if it was granted for the term of the present attempt.
+    ///
+    /// If a node of higher priority is there, that one is to go first: this node waits once more, and
+    /// campaigns then whatever it is told, because the other may not be able to win.
     pub(crate) fn handle_pre_vote(
         &mut self,
         common: &mut Common,
         from: NodeId,
         term: Term,
+        priority: Option<u8>,
     ) -> Step {
         if common.term.next() != Some(term) {
             count(&mut common.counters.out_of_role);
             return Step::Stay;
         }
         insert(common, &mut self.granted, from);
-        if is_quorum(common, &self.granted) {
+        let is_higher = priority.is_some_and(|priority| priority > common.config.priority);
+        self.is_outranked |= is_higher && common.membership().may_lead(from);
+        if !is_quorum(common, &self.granted) {
+            Step::Stay
+        } else if self.is_outranked && !common.has_deferred {
+            common.has_deferred = true;
+            Step::follow(common.term, None)
+        } else {
             let transfer = false;
             Step::BecomeCandidate { term, transfer }
-        } else {
-            Step::Stay
         }
     }
 }
@@ -67,7 +80,11 @@ impl Candidate {
             };
             common.send_after_write(peer, request);
         }
-        Self::default()
+        let by_transfer = transfer;
+        Self {
+            by_transfer,
+            ..Self::default()
+        }
     }
 
     /// Counts a vote; the own vote too, once it is durable. Without the own vote a candidate cannot
@@ -76,7 +93,8 @@ impl Candidate {
     pub(crate) fn handle_vote(&mut self, common: &Common, from: NodeId) -> Step {
         insert(common, &mut self.granted, from);
         if self.granted.contains(&common.id()) && is_quorum(common, &self.granted) {
-            Step::BecomeLeader
+            let by_transfer = self.by_transfer;
+            Step::BecomeLeader { by_transfer }
         } else {
             Step::Stay
         }

@@ -88,6 +88,7 @@ impl Membership {
         contexts.extend(target.contexts.clone());
         let highest = target.nodes().fold(self.highest, NodeId::max);
         let next = Self {
+            witnesses: self.witnesses.union(&target.witnesses).copied().collect(),
             change: Some(Box::new(change)),
             contexts,
             highest,
@@ -131,6 +132,7 @@ impl Membership {
         }: Change,
     ) -> Self {
         let mut side = Self {
+            witnesses: self.witnesses.intersection(&voters).copied().collect(),
             voters,
             learners,
             change: None,

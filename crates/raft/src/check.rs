@@ -71,6 +71,9 @@
 //! | unsayable | nothing is said that a crash would unsay | a write is durable, a message leaves |
 //! | proposed during a transfer | a leader that hands over appends nothing (thesis §3.10) | each step |
 //! | invited behind | who is asked to campaign holds all that the leader has | a message leaves |
+//! | no copy | what is committed is durable with its body on some node | a step |
+//! | led on | who gives up leadership for a cause does not lead on in that term | a step |
+//! | not preferred | a leader hands over for a priority only to a higher one | a step |
 //! | not invited | who campaigns by transfer was asked by the leader of the term before | a write is durable |
 //! | membership in force | the last in the log, from when it is there until it is cut (§6) | each step |
 //! | membership step | one step of a change at a time, no quorum beside another (§6, thesis §4.3) | a leader appends |

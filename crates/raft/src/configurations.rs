@@ -104,7 +104,8 @@ impl Configurations {
     /// a later one. Who is dropped by an uncommitted one may be the only node that can win.
     pub(crate) fn may_campaign(&self) -> bool {
         let mut since = self.since_committed();
-        since.any(|membership| membership.is_voter(self.own))
+        let may_lead = |it: &Membership| it.is_voter(self.own) && !it.is_witness(self.own);
+        since.any(may_lead)
     }
 
     /// Adds the membership of an entry at the end of the log.

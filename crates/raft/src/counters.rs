@@ -18,6 +18,8 @@ pub struct Counters {
     pub out_of_role: u64,
     /// Vote requests received while in contact with a leader.
     pub votes_while_led: u64,
+    /// Vote requests received while bound by a promise to a leader, see [`Lease`](crate::Lease).
+    pub votes_while_bound: u64,
     /// Requests of a leader to campaign that came too late, or to a node that lacks something.
     pub transfers_stale: u64,
     /// Entries or snapshots that contradict what is committed here, or what the leader itself sent.

@@ -12,7 +12,8 @@ use crate::step::Step;
 use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Stop, Term};
 
 impl Raft {
-    /// Handles a message that arrived. What no correct peer would send is ignored and counted.
+    /// Handles a message that arrived, before `now` was read from the clock: a promise counts from then,
+    /// see [`Lease`](crate::Lease). What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         let common = &mut self.common;
         if common.stop.is_some() {
@@ -77,15 +78,19 @@ impl Raft {
                 round,
                 commit,
                 matched,
+                lease,
                 ..
-            } => follower.handle_heartbeat(common, from, round, commit, matched),
+            } => {
+                let says = (common.promise_lease(now, lease), common.priority(now));
+                follower.handle_heartbeat(common, from, round, commit, matched, says)
+            }
             Replicate::Commit { commit, .. } => {
                 follower.learn_commit(common, commit);
                 Step::Stay
             }
             Replicate::Snapshot { snapshot, .. } => follower.handle_offer(common, from, snapshot),
             Replicate::TimeoutNow { round, last, .. } => {
-                follower.handle_timeout_now(common, round, last)
+                follower.handle_timeout_now(common, now, round, last)
             }
         };
         self.change_role(now, step);
@@ -121,18 +126,19 @@ impl Raft {
         match message {
             Echo::RequestPreVote { term, last, disk } => {
                 self.common.handle_disk_report(now, disk);
-                if !self.is_led(now) {
-                    election::handle_request_pre_vote(&mut self.common, from, term, last);
+                if !self.is_led(now) && !self.is_bound(now, term, false) {
+                    election::handle_request_pre_vote(&mut self.common, now, from, term, last);
                 }
             }
             Echo::PreVote {
                 term,
                 granted,
                 disk,
+                priority,
             } => {
                 self.common.handle_disk_report(now, disk);
                 if granted {
-                    self.deliver_pre_vote(now, from, term);
+                    self.deliver_pre_vote(now, from, term, priority);
                 } else {
                     self.is_of_this_term(now, term);
                 }
@@ -145,14 +151,17 @@ impl Raft {
                 round,
                 matched,
                 disk,
+                lease,
+                priority,
             } => {
                 // Also useful to a node that no longer leads.
                 if term == self.common.term {
                     self.common.handle_disk_report(now, disk);
                 }
                 if let Some((common, leader)) = self.as_leader(now, term) {
+                    let says = (disk, lease, priority);
                     let step =
-                        leader.handle_heartbeat_echo(common, now, from, round, matched, disk);
+                        leader.handle_heartbeat_echo(common, now, from, round, matched, says);
                     self.change_role(now, step);
                 }
             }
@@ -186,6 +195,13 @@ impl Raft {
     ) {
         if self.is_over(from, term) || !transfer && self.is_led(now) {
             return;
+        }
+        if self.is_bound(now, term, transfer) {
+            return;
+        }
+        // Only a candidate that the leader itself asked comes here before the promise is over.
+        if transfer {
+            self.common.promise.release();
         }
         self.enter(now, term, None);
         let granted = election::handle_request_vote(&mut self.common, now, from, last);
@@ -230,11 +246,11 @@ impl Raft {
     }
 
     /// A pre-vote is granted for a term that has not begun, so the rules about terms do not apply.
-    fn deliver_pre_vote(&mut self, now: Instant, from: NodeId, term: Term) {
+    fn deliver_pre_vote(&mut self, now: Instant, from: NodeId, term: Term, priority: Option<u8>) {
         let common = &mut self.common;
         match &mut self.role {
             RoleState::PreCandidate(candidate) => {
-                let step = candidate.handle_pre_vote(common, from, term);
+                let step = candidate.handle_pre_vote(common, from, term, priority);
                 self.change_role(now, step);
             }
             _ => count(&mut common.counters.out_of_role),
@@ -336,6 +352,16 @@ impl Raft {
             count(&mut self.common.counters.votes_while_led);
         }
         is_led
+    }
+
+    /// Whether this node has promised a leader to elect nobody yet. As while it is led, it does not even
+    /// look at a candidate's term.
+    fn is_bound(&mut self, now: Instant, term: Term, transfer: bool) -> bool {
+        let is_bound = self.common.promise.forbids(now, term, transfer);
+        if is_bound {
+            count(&mut self.common.counters.votes_while_bound);
+        }
+        is_bound
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
         return Step::Stay;
     }
     common.reset_election(now);
+    if common.is_bound_at(now) {
+        return Step::Stay;
+    }
     match next_term(common) {
         None => Step::Stay,
         Some(term) if common.config.pre_vote => Step::BecomePreCandidate { term },
@@ -34,15 +37,19 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
 
 /// Its leader asks this node to campaign at once: it need not ask the others whether they would let it
 /// (thesis §3.10).
-pub(crate) fn campaign_by_transfer(common: &mut Common) -> Step {
+pub(crate) fn campaign_by_transfer(common: &mut Common, now: Instant) -> Step {
     // As at a timeout. The leader asks again.
     if common.in_flight().is_some() || !common.configs.may_campaign() {
         return Step::Stay;
     }
-    next_term(common).map_or(Step::Stay, |term| Step::BecomeCandidate {
-        term,
-        transfer: true,
-    })
+    let transfer = true;
+    match next_term(common) {
+        Some(term) if !common.promise.forbids(now, term, transfer) => {
+            common.promise.release();
+            Step::BecomeCandidate { term, transfer }
+        }
+        _ => Step::Stay,
+    }
 }
 
 /// A leader needs a term of its own, and an index for its first entry.
@@ -56,17 +63,24 @@ fn next_term(common: &mut Common) -> Option<Term> {
 }
 
 /// Answers whether this node would grant its vote. Changes no state.
-pub(crate) fn handle_request_pre_vote(common: &mut Common, from: NodeId, term: Term, last: LogId) {
+pub(crate) fn handle_request_pre_vote(
+    common: &mut Common,
+    now: Instant,
+    from: NodeId,
+    term: Term,
+    last: LogId,
+) {
     let granted = term > common.term && last >= common.log.last();
     // A refusal carries our term, so that a node that is behind does not ask for an old term for
     // ever.
     let term = if granted { term } else { common.term };
     if term > Term(0) {
-        let disk = common.disk;
+        let (disk, priority) = (common.disk, common.priority(now));
         let answer = Echo::PreVote {
             term,
             granted,
             disk,
+            priority,
         };
         common.echo(from, answer);
     }

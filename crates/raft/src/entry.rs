@@ -78,6 +78,10 @@ pub enum Kind {
     /// the core of a leader appends one, see
     /// [`Raft::change_membership`](crate::Raft::change_membership).
     Membership,
+    /// A command whose body was left out, in the log of a
+    /// [witness](crate::Membership::is_witness) and on the way to it. A driver that is to apply one
+    /// has nothing to apply, and no state.
+    Withheld,
 }
 
 /// One entry of the replicated log. `body` is encoded once, by the proposer: the disk and every
@@ -94,6 +98,18 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The entry as a witness gets it: a command loses its body.
+    pub(crate) fn withheld(&self) -> Self {
+        match self.kind {
+            Kind::Command | Kind::Withheld => Self {
+                id: self.id,
+                kind: Kind::Withheld,
+                body: Bytes::new(),
+            },
+            Kind::Noop | Kind::Membership => self.clone(),
+        }
+    }
+
     /// What each entry counts in addition to its body, so that many empty entries have a size.
     pub const HEAD_BYTES: usize = 32;
 

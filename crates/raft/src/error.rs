@@ -61,6 +61,9 @@ pub enum TransferError {
     /// The target has no vote.
     #[error("node {} is no voter", .0.0)]
     NotAVoter(NodeId),
+    /// The target is a witness: it lacks the commands.
+    #[error("node {} is a witness", .0.0)]
+    Witness(NodeId),
     /// A transfer to this node is under way.
     #[error("leadership is being handed to node {}", to.0)]
     UnderWay {
@@ -101,6 +104,12 @@ pub enum ChangeError {
     /// The node was removed earlier, or its id is not above all that were ever given.
     #[error("id {} was given before: a new node needs a higher one", node.0)]
     Readmitted {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node is a witness and is to be none, or is to become one. It would need another id.
+    #[error("node {} stays a witness or none: to change that, it needs another id", node.0)]
+    OtherKind {
         /// The node.
         node: NodeId,
     },

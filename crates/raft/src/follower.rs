@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::counters::count;
 use crate::due::Task;
@@ -45,6 +46,7 @@ impl Follower {
     pub(crate) fn hear(&mut self, common: &mut Common, now: Instant, leader: NodeId) {
         self.leader = Some(leader);
         self.heard = Some(now);
+        common.has_deferred = false;
         common.reset_election(now);
     }
 
@@ -127,6 +129,14 @@ impl Follower {
             count(&mut common.counters.malformed);
             return Err(Step::Stay);
         };
+        // Its copy would pass for a whole one. A node that never acknowledges this is not counted by it.
+        let mut named = memberships.iter();
+        let is_withheld = entries[known..].iter().any(is_withheld);
+        if named.any(|(_, it)| common.passes_for_whole(it)) || is_withheld && is_full(common) {
+            count(&mut common.counters.malformed);
+            return Err(Step::Stay);
+        }
+        common.lacks_bodies |= is_withheld;
         common.truncate(first.index);
         common.log.append(entries, known);
         for (index, membership) in memberships {
@@ -142,6 +152,7 @@ impl Follower {
         round: u64,
         commit: Index,
         acknowledged: Index,
+        (lease, priority): (Duration, Option<u8>),
     ) -> Step {
         self.acknowledged = self.acknowledged.max(acknowledged);
         self.round = self.round.max(round);
@@ -157,6 +168,8 @@ impl Follower {
             round,
             matched,
             disk,
+            lease,
+            priority,
         };
         common.echo(leader, echo);
         // The acknowledgement was lost or is still in flight. In an idle group neither is the case
@@ -170,12 +183,18 @@ impl Follower {
 
     /// Its leader asks it to campaign. Whoever lacks something would not be elected, and a message that a
     /// later heartbeat has overtaken may be of a transfer that was given up.
-    pub(crate) fn handle_timeout_now(&self, common: &mut Common, round: u64, last: Index) -> Step {
+    pub(crate) fn handle_timeout_now(
+        &self,
+        common: &mut Common,
+        now: Instant,
+        round: u64,
+        last: Index,
+    ) -> Step {
         if round < self.round || self.matched(common) < last {
             count(&mut common.counters.transfers_stale);
             return Step::Stay;
         }
-        election::campaign_by_transfer(common)
+        election::campaign_by_transfer(common, now)
     }
 
     /// Applies a leader's commit index, but only as far as our log is known to equal its log:
@@ -204,6 +223,7 @@ impl Follower {
             || last.term == Term(0)
             || last.index == Index(0)
             || snapshot.membership.validate().is_err()
+            || common.passes_for_whole(&snapshot.membership)
         {
             count(&mut common.counters.malformed);
             return Step::Stay;
@@ -281,6 +301,16 @@ fn is_well_formed(term: Term, prev: LogId, entries: &Entries) -> bool {
     let last = entries.last().map_or(prev, |entry| entry.id);
     let is_in_range = last.index <= Index::MAX && last.term <= term;
     follow && prev_exists && is_in_range && entries.is_sound()
+}
+
+fn is_withheld(entry: &Entry) -> bool {
+    entry.kind == Kind::Withheld
+}
+
+/// Whether the last committed membership counts on this node for commands, and so does each after it.
+fn is_full(common: &Common) -> bool {
+    let mut since = common.configs.since_committed();
+    since.all(|membership| membership.is_full(common.id()))
 }
 
 /// The memberships in these entries, mostly none; `None` if one cannot be read.

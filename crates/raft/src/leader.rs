@@ -1,6 +1,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,13 +19,18 @@ use crate::{
 
 mod catch_up;
 mod change;
+mod hand_over;
+mod lease;
 mod peers;
+mod priority;
 mod read;
 mod replicate;
 mod step_down;
 mod transfer;
 
 use change::Drive;
+use lease::Sendings;
+use priority::Preference;
 use transfer::Transfer;
 
 /// Replicates its log to its peers and commits what a quorum stores (§5.3, §5.4). All of this state
@@ -52,7 +58,11 @@ pub(crate) struct Leader {
     reads: Reads,
     uncommitted: Uncommitted,
     transfer: Option<Transfer>,
+    preference: Preference,
     change: Drive,
+    sendings: Sendings,
+    /// Whether this leader has offered its leadership in this term. It reads by lease no more.
+    gave_up_lease: bool,
     /// Fetches for peers that were not yet output to the driver.
     fetches: VecDeque<Fetch>,
 }
@@ -60,7 +70,8 @@ pub(crate) struct Leader {
 impl Leader {
     /// Starts leading after the election was won (§5.2). The first entry of the term makes earlier
     /// entries committable (§5.4.2).
-    pub(crate) fn begin(common: &mut Common, now: Instant) -> Self {
+    pub(crate) fn begin(common: &mut Common, now: Instant, by_transfer: bool) -> Self {
+        common.has_deferred = false;
         let first = common.log.last().index.next();
         let mut leader = Self {
             peers: Vec::new(),
@@ -75,9 +86,13 @@ impl Leader {
             reads: Reads::default(),
             uncommitted: Uncommitted::default(),
             transfer: None,
+            preference: Preference::begin(&common.config, now, by_transfer),
             change: Drive::default(),
+            sendings: Sendings::default(),
+            gave_up_lease: false,
             fetches: VecDeque::new(),
         };
+        leader.sendings.note(1, now, common.config.lease);
         leader.meet_peers(common, first, now);
         leader.append(common, Kind::Noop, Bytes::new());
         leader.replicate_to_all(common);
@@ -98,7 +113,9 @@ impl Leader {
         self.slow_fetch = None;
         self.short_of_room = None;
         self.forget_time_of_transfer();
+        self.preference.forget_time();
         self.change.forget_time();
+        self.sendings.forget();
         for peer in &mut self.peers {
             peer.contact = Instant::ZERO;
             peer.leaving = peer.leaving.map(|_| Instant::ZERO);
@@ -164,16 +181,19 @@ impl Leader {
         self.peers.iter_mut().for_each(|peer| peer.backoff = false);
         common.retry_fetch();
         self.begin_round(common);
+        self.sendings.note(self.round, now, common.config.lease);
         self.begin_heartbeat();
         self.offer_again(common);
         self.replicate_to_all(common);
         self.invite(common);
+        self.look_for_preferred(common, now);
         self.drive_change(common, now)
     }
 
     /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
     pub(super) fn begin_round(&mut self, common: &mut Common) {
         let (term, committed) = (common.term, common.committed);
+        let lease = common.config.lease.map_or(Duration::ZERO, |it| it.length);
         self.round += 1;
         let round = self.round;
         if committed >= self.first {
@@ -191,6 +211,7 @@ impl Leader {
                     round,
                     commit,
                     matched,
+                    lease,
                 },
             );
         }
@@ -267,24 +288,29 @@ impl Leader {
         from: NodeId,
         round: u64,
         matched: Index,
-        disk: DiskHealth,
+        (disk, granted, priority): (DiskHealth, Duration, Option<u8>),
     ) -> Step {
         if round > self.round {
             count(&mut common.counters.malformed);
-            return self.give_way(common);
+            return self.give_way(common, now);
         }
+        let asked = common.config.lease.map_or(Duration::ZERO, |it| it.length);
         let (last, tells_room) = (common.log.last().index, round > self.room_round);
         if let Some(peer) = self.hear(common, now, from) {
             if tells_room && round >= peer.round {
                 peer.has_room = Some(disk.has_room);
             }
+            if round >= peer.round {
+                (peer.sync_time, peer.priority) = (disk.sync_time, priority);
+            }
+            peer.handle_grant(round, granted, asked);
             if peer.handle_echo(round, matched, last) {
                 peer.is_lacking = true;
                 common.due.set(Task::Append);
             }
             common.due.set(Task::Read);
         }
-        self.give_way(common)
+        self.give_way(common, now)
     }
 
     /// Installs a durable snapshot beyond what was delivered. What it covers was committed, and a

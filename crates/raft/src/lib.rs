@@ -91,6 +91,9 @@
 //!
 //! Skipping or delaying anything else is safe; it only costs time.
 //!
+//! The example `driver` is a whole driver, with threads, channels and a log file, watched by
+//! the checker of [`check`](#features).
+//!
 //! # Who takes part
 //!
 //! The nodes of a group are in its log (§6). Each change of them is a [`Membership`] entry that a
@@ -149,6 +152,28 @@
 //! - Ids rise: a new node has an id above every earlier one, so a membership needs to keep only
 //!   [`Membership::highest`], and an id that was removed never returns.
 //!
+//! # Reads by lease
+//!
+//! [`Raft::read`] confirms a read with a round of heartbeats. With [`Config::lease`] set,
+//! [`Raft::read_by_lease`] needs no message (thesis §6.4.1): voters promise with each echo to elect
+//! nobody else for a while, and a leader that a quorum is bound to knows of everything that is committed.
+//! [`Lease`] has the argument, and what a change of the setting asks for.
+//!
+//! - A promise is kept by the voter in every role and term ([`Lease`] says what a restart means). A voter
+//!   that is bound refuses votes and pre-votes, does not look at the candidate's term, and does not
+//!   campaign itself.
+//! - Only the leader that counts on a promise can release it, by the word of a transfer. From then on it
+//!   has no lease in its term, also if the transfer fails.
+//! - The lease counts from the sending of the heartbeat, by the membership in force when a read is
+//!   asked for. No end of it is stored.
+//! - Without a lease ([`NoLease`]) the core does nothing by itself: the driver can confirm the read.
+//!
+//! Safety rests on clocks here, and only here: on the bound [`Drift`], and on two duties of the driver.
+//! The `now` of [`Raft::handle_message`] must have been read after the message arrived, or a promise
+//! begins before it was asked for; and the `now` of a read by lease after the read was received. The
+//! clock has to count the time for which the machine is suspended. A driver with a second clock can
+//! compare the two and call [`Raft::handle_clock_fault`].
+//!
 //! # Guarantees
 //!
 //! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. In addition:
@@ -181,9 +206,12 @@
 //! | RequestVote and its result | [`Binding::RequestVote`], [`Binding::Vote`] |
 //! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
 //! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Op::Start`] |
+//! | lease (thesis §6.4.1) | [`Lease`], [`Raft::read_by_lease`] |
 //! | leadership transfer (thesis §3.10) | [`Raft::transfer`], [`Replicate::TimeoutNow`] |
+//! | hand-over for a cause, and to who is preferred | [`StepDown`], [`Config::priority`] |
 //! | cluster configuration, C(old,new) (§6) | [`Membership`], while its [`change`](Change::is_joint) is joint |
 //! | non-voting member (§6), round (thesis §4.2.1) | a learner, or a voter to be; [`CatchingUp`] |
+//! | witness (Pâris, *Voting with Witnesses*, ICDCS 1986) | [`Membership::is_witness`] |
 //! | server, cluster | node, group |
 //!
 //! # Steps that are not in the papers
@@ -210,6 +238,13 @@
 //! - *`TimeoutNow` names the leader's last round of heartbeats and the end of its log, and is obeyed only by
 //!   a follower that holds that much and has heard no later round*: not campaigning is always safe, and so a
 //!   message of a transfer that was given up deposes nobody. It is sent again with each heartbeat.
+//! - *A leader that lost its quorum asks one node to campaign and stops leading in the same step*: the
+//!   message is of its term, and whether it still leads when it arrives makes no difference to a vote.
+//! - *A witness acknowledges entries without their commands*: agreement is about which entries there are,
+//!   and it knows that. It elects only nodes that hold them, and never leads itself. Of the voters, before
+//!   and after a change, a majority are none, so every quorum has a node with the commands.
+//! - *A vote is refused, term unseen, while a promise to a leader lasts, in whatever term this node is*:
+//!   refusing is always safe.
 //! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
 //!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
 //!   years, and to climb by them costs a write each. A node that hears no leader climbs by one when it
@@ -258,8 +293,7 @@
 //!   needs its copy leads on without committing until the stall ends.
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
-//! - Changes are joint always: the one by one server (thesis §4.1) is not offered. Priorities,
-//!   witnesses and reads by lease (thesis §6.4.1) are not offered either.
+//! - Changes are joint always: the one by one server (thesis §4.1) is not offered.
 //!
 //! # Internals
 //!
@@ -274,10 +308,10 @@
 //! - *Roles*: `role` is one of `follower`, `candidate` and `leader`, which has its children for its
 //!   peers, replication, reads, changes of membership and stepping down. `election` holds a voter's
 //!   duties, which belong to no role.
-//! - *State of the roles*: `node` is shared by all roles, with `log`, `configurations` (the
-//!   memberships of the log), `machine`, `outbox`, `quorum`, `pace` and `due`, the set of pending
-//!   tasks. `progress`, `backoff`, `read` and `uncommitted` belong to the leader; `step` is what a
-//!   role's method returns.
+//! - *State of the roles*: `node` is shared by all roles, with `log`, `promise` (to a leader that reads
+//!   by lease), `configurations` (the memberships of the log), `machine`, `outbox`, `quorum`, `pace` and
+//!   `due`, the set of pending tasks. `progress`, `backoff`, `read` and `uncommitted` belong to the
+//!   leader; `step` is what a role's method returns.
 //! - *Types*: `message`, `output`, `entry`, `entries`, `membership`, `change` (its steps), `config` and
 //!   so on. [`synod_durable`] has
 //!   the types that keep a message inside its write.
@@ -289,6 +323,8 @@
 //! crate is `no_std` with `alloc`.
 
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 
@@ -310,6 +346,7 @@ mod error;
 mod follower;
 mod invariants;
 mod leader;
+mod lease;
 mod log;
 mod machine;
 mod membership;
@@ -320,6 +357,7 @@ mod output;
 mod pace;
 mod poll;
 mod progress;
+mod promise;
 mod quorum;
 mod raft;
 mod random;
@@ -342,6 +380,7 @@ pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{
     ChangeError, FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError,
 };
+pub use lease::{Drift, Lease, NoLease};
 pub use membership::{Change, Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};
@@ -354,3 +393,9 @@ pub use status::{Leap, PeerState, PeerStatus, Status};
 pub use step::StepDown;
 pub use stop::Stop;
 pub use time::Instant;
+
+/// Keeps the README's example running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

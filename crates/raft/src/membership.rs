@@ -27,6 +27,9 @@ pub struct Membership {
     pub voters: BTreeSet<NodeId>,
     /// Nodes that receive the log but do not count.
     pub learners: BTreeSet<NodeId>,
+    /// Voters, before or after the change under way, that store no commands: see
+    /// [`is_witness`](Self::is_witness).
+    pub witnesses: BTreeSet<NodeId>,
     /// What replaces the voters and the learners when the change under way is over.
     pub change: Option<Box<Change>>,
     /// What the driver keeps for a node, such as its address; opaque here. At most
@@ -90,6 +93,38 @@ impl Membership {
         voters.contains(&id)
     }
 
+    /// Whether the node is a witness: a voter that acknowledges entries without their bodies and keeps only
+    /// which entries there are, and the memberships. It costs a third machine next to no disk or network,
+    /// and lets two others outlive the loss of either.
+    ///
+    /// A write that the leader and a witness have acknowledged has *one copy*, the leader's: if that disk is
+    /// lost, so is the write, although it was committed. The witness then keeps anybody from leading who
+    /// lacks it, and so the group stands still rather than forget it.
+    ///
+    /// A witness never campaigns and is no target of a transfer, so it is never a source of entries or
+    /// snapshots. Of the voters a majority are none, so every quorum has a node with the whole log. A node
+    /// stays what it is: to change it, it is removed, and added with another id.
+    ///
+    /// The driver of a witness has no state machine. What it is given to apply is
+    /// [`Kind::Withheld`](crate::Kind::Withheld), and of a snapshot that it is to pull it stores what
+    /// [`Snapshot`](crate::Snapshot) says, and no bytes. One that joins is started with
+    /// [`Config::joins_as_witness`](crate::Config::joins_as_witness). A witness that is removed may be sent
+    /// commands at its end.
+    #[must_use]
+    pub fn is_witness(&self, id: NodeId) -> bool {
+        self.witnesses.contains(&id)
+    }
+
+    /// Whether the node is a member that stores commands.
+    pub(crate) fn is_full(&self, id: NodeId) -> bool {
+        self.contains(id) && !self.is_witness(id)
+    }
+
+    /// Whether the node's vote counts now, and will after the change under way, and it may lead.
+    pub(crate) fn may_lead(&self, id: NodeId) -> bool {
+        self.stays_voter(id) && !self.is_witness(id)
+    }
+
     /// Whether the node was a member, and is none any more.
     #[must_use]
     pub fn has_removed(&self, id: NodeId) -> bool {
@@ -119,8 +154,8 @@ impl Membership {
     /// The bytes of a `Kind::Membership` entry and of a snapshot's header:
     ///
     /// - a version;
-    /// - the voters and the learners, each set as its size in a byte and its ids as little-endian
-    ///   `u64`, ascending;
+    /// - the voters, the learners and the witnesses, each set as its size in a byte and its ids as
+    ///   little-endian `u64`, ascending;
     /// - 0 without a change, else 1, or 2 if it is joint, and its voters and learners;
     /// - the number of contexts in a byte, and for each the id, its length as `u16`, and its bytes;
     /// - the highest id.
@@ -139,6 +174,7 @@ impl Membership {
         bytes.put_u8(VERSION);
         put_set(&mut bytes, &self.voters);
         put_set(&mut bytes, &self.learners);
+        put_set(&mut bytes, &self.witnesses);
         match self.change.as_deref() {
             None => bytes.put_u8(0),
             Some(change) => {
@@ -170,6 +206,7 @@ impl Membership {
         let membership = Self {
             voters: decode_set(&mut bytes)?,
             learners: decode_set(&mut bytes)?,
+            witnesses: decode_set(&mut bytes)?,
             change: decode_change(&mut bytes)?,
             contexts: decode_contexts(&mut bytes)?,
             highest: decode_id(&mut bytes)?,
@@ -200,6 +237,20 @@ impl Membership {
         if change.is_some_and(|it| it.voters.is_empty() || self.voters.is_empty()) {
             return Err(MembershipError::NoVoters);
         }
+        let votes = |id: &NodeId| {
+            self.voters.contains(id) || change.is_some_and(|it| it.voters.contains(id))
+        };
+        let learns = |id: &NodeId| {
+            self.learners.contains(id) || change.is_some_and(|it| it.learners.contains(id))
+        };
+        if !self.witnesses.iter().all(|id| votes(id) && !learns(id)) {
+            return Err(MembershipError::WitnessOfNothing);
+        }
+        if !self.has_full_majority(&self.voters)
+            || change.is_some_and(|it| !self.has_full_majority(&it.voters))
+        {
+            return Err(MembershipError::TooManyWitnesses);
+        }
         let is_long = |context: &Bytes| context.len() > Self::CONTEXT_BYTES_MAX;
         if self.contexts.values().any(is_long) {
             return Err(MembershipError::LongContext);
@@ -211,6 +262,14 @@ impl Membership {
             return Err(MembershipError::Highest);
         }
         Ok(())
+    }
+}
+
+impl Membership {
+    /// Whether a majority of these voters store commands, so that every quorum has one that does.
+    fn has_full_majority(&self, voters: &BTreeSet<NodeId>) -> bool {
+        let witnesses = voters.intersection(&self.witnesses).count();
+        witnesses == 0 || 2 * (voters.len() - witnesses) > voters.len()
     }
 }
 
@@ -321,6 +380,12 @@ pub enum MembershipError {
     /// A change from no voters, or to none.
     #[error("a change without voters")]
     NoVoters,
+    /// A witness is a voter, before or after a change, and a learner neither before nor after it.
+    #[error("a witness that is no voter, or a learner too")]
+    WitnessOfNothing,
+    /// Of the voters, before and after a change, a majority must not be witnesses.
+    #[error("no majority of the voters stores commands")]
+    TooManyWitnesses,
     /// Longer than [`Membership::CONTEXT_BYTES_MAX`].
     #[error("the context of a node is too long")]
     LongContext,
@@ -332,8 +397,8 @@ pub enum MembershipError {
     Highest,
 }
 
-/// Version 0 had neither contexts nor the highest id, and was never in a log.
-const VERSION: u8 = 1;
+/// Version 1 had no witnesses. Version 0 had neither contexts nor the highest id, and was never in a log.
+const VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::{DiskHealth, Entries, Index, LogId, NodeId, Snapshot, Term};
 
@@ -44,6 +45,9 @@ pub enum Replicate {
         /// How far the receiver has acknowledged, as far as the leader knows. A receiver that
         /// acknowledged more repeats it, because its message was lost.
         matched: Index,
+        /// For how long the receiver is asked to elect nobody else, see [`Lease`](crate::Lease); zero
+        /// if for no time at all.
+        lease: Duration,
     },
     /// The commit index advanced and no append that carries it is in flight. Not answered.
     Commit {
@@ -146,6 +150,14 @@ pub enum Echo {
         matched: Index,
         /// The state of the sender's disk.
         disk: DiskHealth,
+        /// For how long the sender elects nobody else, counted from the arrival of the heartbeat: at
+        /// most what was asked for. A crash would make this false, so a node that starts behaves as if
+        /// it had just promised it.
+        lease: Duration,
+        /// How much the sender is preferred as a leader, see
+        /// [`Config::priority`](crate::Config::priority); `None` while it is not to be preferred,
+        /// because it gave up leadership for a cause not long ago.
+        priority: Option<u8>,
     },
     /// The log does not match at the `prev` of an append.
     Rejected {
@@ -202,6 +214,8 @@ pub enum Echo {
         granted: bool,
         /// The state of the sender's disk: the candidate waits for it to store the vote.
         disk: DiskHealth,
+        /// As in the echo of a heartbeat: a candidate that is preferred less may wait for the sender.
+        priority: Option<u8>,
     },
 }
 

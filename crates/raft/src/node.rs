@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
+use core::time::Duration;
 
 use synod_durable::{Durable, Refused};
 
@@ -10,6 +11,7 @@ use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
+use crate::promise::Promise;
 use crate::quorum::Members;
 use crate::step::Step;
 use crate::{
@@ -37,6 +39,8 @@ pub(crate) struct Common {
     pub(crate) log: Log,
     pub(crate) committed: Index,
     pub(crate) machine: Machine,
+    /// Whether its log has, or had, commands without their bodies: it is or was a witness.
+    pub(crate) lacks_bodies: bool,
     /// The newest durable snapshot of this node.
     pub(crate) snapshot: Option<Box<Snapshot>>,
     /// Reads that ended with their leader and were not yet output.
@@ -45,7 +49,11 @@ pub(crate) struct Common {
     pub(crate) due: Due,
     /// When this node campaigns, unless it is the leader.
     pub(crate) election_deadline: Instant,
-    pace: Pace,
+    /// Promised to a leader, so it outlives the role and the term.
+    pub(crate) promise: Promise,
+    pub(crate) pace: Pace,
+    /// Whether this node has let one of higher priority go first, since it last knew of a leader.
+    pub(crate) has_deferred: bool,
     pub(crate) disk: DiskHealth,
     /// Set once this node no longer takes part.
     pub(crate) stop: Option<Stop>,
@@ -67,7 +75,10 @@ impl Common {
         now: Instant,
     ) -> Self {
         let start = log.start().index;
-        let first = Membership::of_voters(config.voters.iter().copied());
+        let first = Membership {
+            witnesses: config.witnesses.clone(),
+            ..Membership::of_voters(config.voters.iter().copied())
+        };
         let mut common = Self {
             configs: Configurations::new(first, config.id),
             term: vote.0,
@@ -77,12 +88,15 @@ impl Common {
             log,
             committed: start,
             machine: Machine::new(start),
+            lacks_bodies: false,
             snapshot: None,
             answers: VecDeque::new(),
             outbox: Outbox::new(),
             due: Due::default(),
             election_deadline: now,
+            promise: Promise::default(),
             pace: Pace::new(config.seed, config.id.0),
+            has_deferred: false,
             disk: DiskHealth::default(),
             stop: None,
             stop_told: false,
@@ -107,6 +121,11 @@ impl Common {
     /// The nodes and quorums of the membership in force.
     pub(crate) fn members(&self) -> &Members {
         self.configs.members()
+    }
+
+    /// Whether this membership counts on this node for commands, and it has none of some.
+    pub(crate) fn passes_for_whole(&self, membership: &Membership) -> bool {
+        self.lacks_bodies && membership.is_full(self.id())
     }
 
     /// The nodes whose votes count, without this one.
@@ -159,6 +178,7 @@ impl Common {
             self.log.reset(last);
         }
         let membership = &snapshot.membership;
+        self.lacks_bodies |= membership.is_witness(self.id());
         self.configs.begin_at(last.index, membership, matches);
         self.commit_to(last.index);
         self.configs.commit_to(self.committed);
@@ -232,6 +252,43 @@ impl Common {
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
         self.election_deadline = now.plus(wait);
+    }
+
+    /// How much this node is preferred as a leader now; `None` if it is not to be.
+    pub(crate) fn priority(&self, now: Instant) -> Option<u8> {
+        let stands_back = self.pace.is_to_stand_back(now, &self.config);
+        (!stands_back).then_some(self.config.priority)
+    }
+
+    /// Promises the leader of this term to elect nobody else, for as long as it asks and the setting
+    /// allows. `now` must not have been read before the leader sent its message.
+    pub(crate) fn promise_lease(&mut self, now: Instant, asked: Duration) -> Duration {
+        let own = self.config.lease.map_or(Duration::ZERO, |it| it.length);
+        let granted = asked.min(own);
+        // With nothing on its disk this node would not know after a restart that it has promised
+        // anything.
+        let (stored, _) = self.vote_persisted;
+        if granted.is_zero() || stored == Term(0) {
+            return Duration::ZERO;
+        }
+        self.promise.give(now, self.term, granted);
+        granted
+    }
+
+    /// Behaves from now on as if a leader had just been promised as much as this node ever promises.
+    pub(crate) fn assume_promise(&mut self, now: Instant) {
+        if let Some(lease) = self.config.lease {
+            self.promise.assume(now, lease.length);
+        }
+    }
+
+    /// Whether a promise keeps this node from campaigning; then it waits at least as long.
+    pub(crate) fn is_bound_at(&mut self, now: Instant) -> bool {
+        let until = self.promise.until();
+        if now < until {
+            self.election_deadline = self.election_deadline.max(until);
+        }
+        now < until
     }
 
     /// Adjusts the running wait after this node's disk changed.
@@ -388,6 +445,7 @@ impl Common {
     /// Resets deadlines, random generator, counters and write numbers.
     pub(crate) fn forget_time(&mut self) {
         self.election_deadline = Instant::ZERO;
+        self.promise.release();
         self.pace.forget_time();
         self.counters = Counters::default();
         self.leap = None;

@@ -11,6 +11,8 @@ use crate::{Config, DiskHealth, Instant};
 /// candidates for as long as before, and a leader without contact with a quorum steps down as early
 /// as before. Reports of peers about their disks extend the wait to at most [`STRETCH_MAX`] times
 /// the random time, and their effect halves in each [`HALF_LIFE`] of election timeouts.
+///
+/// A node that has given up leadership for a cause waits longer as well, at most as long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pace {
     random: Random,
@@ -19,6 +21,9 @@ pub(crate) struct Pace {
     told_at: Instant,
     /// The longest write time known when the present wait was drawn.
     drawn_for: Duration,
+    /// How often in a row this node gave up leadership for a cause, and when it last did.
+    given_up: u32,
+    given_up_at: Instant,
 }
 
 impl Pace {
@@ -29,6 +34,8 @@ impl Pace {
             told: Duration::ZERO,
             told_at: Instant::ZERO,
             drawn_for: Duration::ZERO,
+            given_up: 0,
+            given_up_at: Instant::ZERO,
         }
     }
 
@@ -41,13 +48,44 @@ impl Pace {
         }
     }
 
+    /// This node gives up leadership because it cannot do a leader's duty. For a time it is not the first
+    /// to campaign: others get longer to be elected, and each time in a row twice as long.
+    pub(crate) fn give_up(&mut self, now: Instant, config: &Config) {
+        let in_a_row = match self.is_forgiven(now, config) {
+            true => 0,
+            false => self.given_up,
+        };
+        self.given_up = u32::min(in_a_row + 1, GIVEN_UP_MAX);
+        self.given_up_at = now;
+    }
+
+    /// Whether it gave up for a cause and is not forgiven, so that others are preferred.
+    pub(crate) fn is_to_stand_back(&self, now: Instant, config: &Config) -> bool {
+        self.given_up > 0 && !self.is_forgiven(now, config)
+    }
+
+    /// Whether it is over: after a time that doubles, too.
+    fn is_forgiven(&self, now: Instant, config: &Config) -> bool {
+        let lasts = config.election_timeout_max * (FORGIVEN_AFTER << self.given_up);
+        now.since(self.given_up_at) >= lasts
+    }
+
+    /// How many drawn timeouts this node waits at least.
+    fn timeouts(&self, now: Instant, config: &Config) -> u32 {
+        match self.is_to_stand_back(now, config) {
+            true => 1 << self.given_up,
+            false => 1,
+        }
+    }
+
     /// Draws a new wait, given the state of this node's disk.
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         let (min, max) = (config.election_timeout_min, config.election_timeout_max);
         let drawn = self.random.between(min, max);
         let write = self.slowest_write(now, disk, config);
         self.drawn_for = write;
-        if write.is_zero() && disk.has_room {
+        let timeouts = self.timeouts(now, config);
+        if write.is_zero() && disk.has_room && timeouts == 1 {
             return drawn;
         }
         // A multiple of the drawn time, so that the spread between candidates grows with the
@@ -56,6 +94,7 @@ impl Pace {
         let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
         let more = Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX));
         let wait = drawn.saturating_add(more).min(drawn * STRETCH_MAX);
+        let wait = wait.max(drawn * timeouts);
         let full = if disk.has_room { 0 } else { FULL_TIMEOUTS };
         wait.saturating_add(drawn * full)
     }
@@ -68,6 +107,7 @@ impl Pace {
     pub(crate) fn forget_time(&mut self) {
         self.random.forget();
         self.told_at = Instant::ZERO;
+        (self.given_up, self.given_up_at) = (0, Instant::ZERO);
     }
 
     fn slowest_write(&self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
@@ -93,6 +133,10 @@ const HALF_LIFE: u32 = 8;
 /// The writes of an election: a vote may wait behind a write in flight, and whatever follows both
 /// must not be missed.
 const WRITES_AN_ELECTION: u32 = 3;
+/// Who gives up leadership so many times in a row waits for [`STRETCH_MAX`] timeouts, and no longer.
+const GIVEN_UP_MAX: u32 = 3;
+/// Twice as many of the longest timeouts after the first time, it is forgiven.
+const FORGIVEN_AFTER: u32 = 8;
 /// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
 /// with slow disks; if there are none, this node may hold the only complete log.
 const FULL_TIMEOUTS: u32 = STRETCH_MAX;
@@ -151,5 +195,28 @@ mod tests {
         assert_eq!(pace.told(at(4), &config), ms(11) / 2);
         assert_eq!(pace.told(at(40), &config), Duration::ZERO);
         assert_eq!(pace.told(at(1000), &config), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_gives_up_in_a_row_waits_twice_as_long_and_is_forgiven() {
+        let config = config();
+        let (mut pace, disk) = (Pace::new(0, 1), DiskHealth::default());
+        let (min, max) = (config.election_timeout_min, config.election_timeout_max);
+        let mut now = Instant::ZERO;
+        for times in [2, 4, 8, 8] {
+            now = now.plus(max * 10);
+            pace.give_up(now, &config);
+            let wait = pace.draw(now, disk, &config);
+            assert!(
+                wait >= min * times && wait < max * times,
+                "{times}: {wait:?}"
+            );
+        }
+        let almost = now.plus(max * 63);
+        assert!(pace.draw(almost, disk, &config) >= min * 8);
+        now = now.plus(max * 64);
+        assert!(pace.draw(now, disk, &config) < max);
+        pace.give_up(now, &config);
+        assert!(pace.draw(now, disk, &config) < max * 2);
     }
 }

@@ -1,4 +1,5 @@
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::{Config, Index, Instant, LogId, NodeId};
@@ -26,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) contact: Instant,
     /// The highest round that it echoed.
     pub(crate) round: u64,
+    /// For how long it promised with the echo of that round to elect nobody else.
+    pub(crate) granted: Duration,
     /// How far its log in memory matches ours, by its last echo or acknowledgement.
     echoed: Index,
     pub(crate) retransmission: Backoff,
@@ -37,6 +40,9 @@ pub(crate) struct Progress {
     pub(crate) fetching: bool,
     /// Whether its disk has space; `None` until it has reported that.
     pub(crate) has_room: Option<bool>,
+    /// How long a write takes it, and how much it is preferred as a leader, by its last echo.
+    pub(crate) sync_time: Duration,
+    pub(crate) priority: Option<u8>,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
     /// It reported that its disk lost what it acknowledged. It does not count in this term.
@@ -131,11 +137,14 @@ impl Progress {
             flow: Flow::Probe { sent: None },
             contact: now,
             round: 0,
+            granted: Duration::ZERO,
             echoed: Index(0),
             retransmission: Backoff::new(),
             commit: Index(0),
             fetching: false,
             has_room: None,
+            sync_time: Duration::ZERO,
+            priority: None,
             backoff: false,
             forgot: false,
             leaving: None,

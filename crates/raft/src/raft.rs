@@ -17,8 +17,8 @@ use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     ChangeError, Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId,
-    Membership, NodeId, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term,
-    TransferError, Wanted,
+    Membership, NoLease, NodeId, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown,
+    Term, TransferError, Wanted,
 };
 
 /// One node of a Raft group: a value that takes events and returns actions.
@@ -222,15 +222,49 @@ impl Raft {
         }
     }
 
+    /// The index that a state machine must have applied before it may answer a read by lease, without a
+    /// message to anybody: the commit index, if this leader's lease holds at `now`. The read is
+    /// linearizable if `now` was read from the clock *after* the request was received: at that moment
+    /// no other node leads, so nothing is committed that is not committed here, see [`Lease`](crate::Lease).
+    /// It stays so however long the answer takes, and if the lease ends meanwhile: the index is that of
+    /// a moment between request and answer.
+    ///
+    /// # Errors
+    /// See [`NoLease`]. The read can be confirmed instead, by [`read`](Self::read).
+    pub fn read_by_lease(&self, now: Instant) -> Result<Index, NoLease> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.read_by_lease(&self.common, now),
+            _ => Err(NoLease::NotLeader(self.leader())),
+        }
+    }
+
+    /// Handles that the clock may have run outside the bound of its [`Drift`](crate::Drift) until `now`.
+    /// A lease counts only from what is sent from here on, and what was promised is promised anew.
+    pub fn handle_clock_fault(&mut self, now: Instant) {
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.forget_lease();
+        }
+        if self.common.vote_persisted() != (Term(0), None) {
+            self.common.assume_promise(now);
+        }
+    }
+
     /// Hands leadership to `to`, or to the node that this leader holds for the best: one that it hears,
-    /// that has space, and of those the one that lacks least (thesis §3.10). Whose it will be is
-    /// returned.
+    /// that has space, and of those one that did not give up leadership for a cause not long ago, holds
+    /// the whole log, has the highest [priority](crate::Config::priority), and lacks least (thesis §3.10).
+    /// Whose it will be is returned.
     ///
     /// Meanwhile nothing new is proposed ([`ProposeError::Transferring`]); reads go on. Once the target
     /// holds the whole log it is asked to campaign, and asked again with each heartbeat, and this node
     /// leads until it hears of a later term: a message that is lost leaves no gap. Within
     /// [`election_timeout_max`](crate::Config::election_timeout_max) the transfer is over, and who
     /// still leads then goes on as before. To ask again for what is under way changes nothing.
+    ///
+    /// No priority is too low for `to`. It leads for at least 64 of the longest election timeouts before
+    /// it hands over to a node of higher priority.
+    ///
+    /// A leader also hands over of its own accord: for a [priority](crate::Config::priority), and when it
+    /// cannot do its duty, see [`StepDown`].
     ///
     /// # Errors
     /// See [`TransferError`]; then nothing was begun.
@@ -403,8 +437,9 @@ impl Raft {
                     self.role = RoleState::Candidate(candidate);
                     return;
                 }
-                Step::BecomeLeader => {
-                    self.role = RoleState::Leader(Leader::begin(common, now));
+                Step::BecomeLeader { by_transfer } => {
+                    let leader = Leader::begin(common, now, by_transfer);
+                    self.role = RoleState::Leader(leader);
                     return;
                 }
                 Step::Stop(why) => {
@@ -422,15 +457,19 @@ impl Raft {
         let common = &mut self.common;
         let follower = Follower::new(leader);
         let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
+        let why = match &old {
+            RoleState::Leader(old) => old.why_it_ends(why),
+            _ => why,
+        };
+        if matches!(old, RoleState::Leader(_)) && why.is_for_a_cause() {
+            common.pace.give_up(now, &common.config);
+        }
         // A follower keeps its deadline: a candidate that cannot win must not delay one that can.
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }
         if let RoleState::Leader(old) = old {
-            common.stepped_down = Some(match why {
-                StepDown::Deposed if old.has_invited() => StepDown::Transferred,
-                other => other,
-            });
+            common.stepped_down = Some(why);
             old.resign(common, leader);
             common.configs.set_news();
         }
@@ -445,7 +484,9 @@ fn is_membership_as_of(common: &Common, snapshot: &Snapshot) -> bool {
     let Snapshot { last, membership } = snapshot;
     let known = common.configs.at(last.index);
     let known = known.filter(|_| last.index <= common.machine.delivered());
-    membership.validate().is_ok() && known.is_none_or(|known| known == membership)
+    membership.validate().is_ok()
+        && known.is_none_or(|known| known == membership)
+        && !common.passes_for_whole(membership)
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ impl Raft {
         let start = recovered.start;
         let mut log = Log::new(start, &config);
         let mut memberships = Vec::new();
+        let mut lacks_bodies = config.joins_as_witness;
         for entry in recovered.entries {
             let entry = entry.map_err(RecoverError::Storage)?;
             let last = log.last();
@@ -72,9 +73,11 @@ impl Raft {
                 let membership = membership.ok_or(RecoverError::Membership { index })?;
                 memberships.push((index, membership));
             }
+            lacks_bodies |= entry.kind == Kind::Withheld;
             log.recover(entry);
         }
         log.end_recovery();
+        let may_have_promised = recovered.vote.is_some();
         let vote = match recovered.vote {
             Some(vote) => vote,
             // A node that voted has a record of it, and this node has no record at all. There may
@@ -88,6 +91,7 @@ impl Raft {
         }
         check_snapshot(start, vote.0, recovered.snapshot.as_ref())?;
         let mut common = Common::new(config, log, vote, now);
+        common.lacks_bodies = lacks_bodies;
         for (index, membership) in memberships {
             common.configs.push(index, membership);
         }
@@ -97,6 +101,9 @@ impl Raft {
                 common.enter_term(snapshot.last.term, None);
             }
             common.begin_log_at(Box::new(snapshot));
+        }
+        if may_have_promised {
+            common.assume_promise(now);
         }
         let role = RoleState::Follower(Follower::default());
         let mut raft = Self { common, role };

@@ -34,8 +34,15 @@ pub struct Status {
     /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
+    /// When this leader's lease ends if no further echo comes, by the clock of the driver. `None` if it
+    /// can have none now; in the past if it holds none. A group with a single voter has it for ever.
+    pub lease_end: Option<Instant>,
     /// To whom this leader is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// Why this leader is giving up leadership, if that is why it hands it over.
+    pub giving_up: Option<StepDown>,
+    /// The node's own setting: how much it is preferred as a leader.
+    pub priority: u8,
     /// The membership in force: the last in the log, committed or not.
     pub membership: Membership,
     /// The change of membership under way.
@@ -75,6 +82,9 @@ pub struct PeerStatus {
     pub inflight_bytes: usize,
     /// The time of the last contact in this term.
     pub contact: Instant,
+    /// How much it is preferred as a leader, by its last echo. `None` if it has not told that yet in this
+    /// term, or is not to be preferred because it gave up leadership for a cause not long ago.
+    pub priority: Option<u8>,
 }
 
 /// How a leader sends to a peer.
@@ -110,7 +120,16 @@ impl Raft {
             cache_bytes: common.log.cache_bytes(),
             stepped_down: common.stepped_down,
             leap: common.leap,
+            lease_end: match &self.role {
+                RoleState::Leader(leader) => leader.lease_end(common),
+                _ => None,
+            },
             transfer: self.transfers_to(),
+            giving_up: match &self.role {
+                RoleState::Leader(leader) => leader.gives_up(),
+                _ => None,
+            },
+            priority: common.config.priority,
             membership: common.membership().clone(),
             change: self.change_status(),
             change_end: common.configs.ended,
@@ -156,6 +175,7 @@ impl PeerStatus {
             state,
             inflight_bytes,
             contact: progress.contact,
+            priority: progress.priority,
         }
     }
 }

@@ -20,8 +20,8 @@ pub(crate) enum Step {
     BecomePreCandidate { term: Term },
     /// It campaigns in `term`, which is the next; `transfer`: because its leader asked it to.
     BecomeCandidate { term: Term, transfer: bool },
-    /// Lead: the election is won.
-    BecomeLeader,
+    /// Lead: the election is won; `by_transfer`: its leader wanted that.
+    BecomeLeader { by_transfer: bool },
     /// Stop for good.
     Stop(Stop),
 }
@@ -48,6 +48,21 @@ impl Step {
 }
 
 /// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
+///
+/// A leader that gives up because it cannot do its duty (from `NoQuorum` to `ShortOfRoom`) hands over to
+/// a node that can, if it knows one: a full voter that it hears, that has space and a disk fast enough
+/// for an election, and did not give up itself not long ago. How, depends on the cause:
+///
+/// - `NoQuorum`: it sends one invitation to a node that holds all that it holds, which may reach a
+///   quorum, and is silent at once. Leading on for longer would keep its followers from electing.
+/// - `WriteStalled` and `Full`: nothing more can become durable here, so only a node that holds all
+///   already is asked.
+/// - `ReadStalled` and `ShortOfRoom`: the node may lack a few entries, which are sent to it first. If they
+///   are those that cannot be read, nothing comes of it.
+///
+/// In all but the first case this is a [`transfer`](crate::Raft::transfer) with its deadline. If nobody
+/// suits, the leader steps down at once, and if nothing has come of it, at the deadline. The reason is
+/// the cause in each case, also if the other node has taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
     /// It learned of a later term.
@@ -71,4 +86,18 @@ pub enum StepDown {
     Removed,
     /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
+}
+
+impl StepDown {
+    /// Whether the leader gave up because it could not do its duty.
+    pub(crate) fn is_for_a_cause(self) -> bool {
+        matches!(
+            self,
+            Self::NoQuorum
+                | Self::WriteStalled
+                | Self::ReadStalled
+                | Self::Full
+                | Self::ShortOfRoom
+        )
+    }
 }

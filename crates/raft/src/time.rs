@@ -3,7 +3,7 @@ use core::time::Duration;
 /// A point on the driver's monotonic clock: the time since an epoch of the driver's choosing.
 ///
 /// The core never reads a clock; the time is an argument of each input. Clocks of different nodes
-/// are never compared.
+/// are never compared. Only reads by lease rest on how fast they run, see [`Drift`](crate::Drift).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(pub Duration);
 

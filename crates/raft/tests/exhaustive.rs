@@ -237,6 +237,7 @@ fn a_replacement() {
     let roster = Roster {
         voters: 2,
         first: 1,
+        witness: 0,
         target: &[1, 3],
     };
     let goals = [
@@ -254,6 +255,7 @@ fn a_leader_that_goes() {
     let roster = Roster {
         voters: 3,
         first: 3,
+        witness: 0,
         target: &[1, 2],
     };
     let goals = [
@@ -264,6 +266,39 @@ fn a_leader_that_goes() {
         Goal::Removed,
     ];
     a_change("a leader that goes", roster, 0, &goals);
+}
+
+/// One of three is a witness: either of the others leads, with its vote and its acknowledgement.
+#[test]
+fn a_witness() {
+    let roster = Roster {
+        voters: 3,
+        first: 1,
+        witness: 3,
+        target: &[],
+    };
+    let budget = Budget {
+        commands: 1,
+        candidacies: if SMALL { 1 } else { 2 },
+        ..TWO_TERMS
+    };
+    let model = Model {
+        size: 3,
+        change: Some(roster),
+        budget,
+        carries: without_hints,
+    };
+    let goals = [
+        Goal::Commit,
+        Goal::FollowerCommit,
+        Goal::SecondLeader,
+        Goal::CommitInSecondTerm,
+    ];
+    verify(
+        "a witness",
+        &model,
+        if SMALL { &goals[..2] } else { &goals },
+    );
 }
 
 /// One change. Builds with debug assertions have one leader, and so meet only the first goals.

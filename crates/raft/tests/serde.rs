@@ -66,6 +66,7 @@ fn what_a_leader_sends_comes_back() {
         entry(5, Kind::Command, b"\x00\xffset"),
     ];
     let (prev, commit, matched) = (id(3), Index(2), Index(u64::MAX));
+    let lease = std::time::Duration::from_millis(150);
     for replicate in [
         Replicate::Append {
             term: TERM,
@@ -78,6 +79,7 @@ fn what_a_leader_sends_comes_back() {
             round: u64::MAX,
             commit,
             matched,
+            lease,
         },
         Replicate::Commit { term: TERM, commit },
         Replicate::Snapshot {
@@ -119,6 +121,7 @@ fn what_is_answered_comes_back() {
         comes_back(&to_two(Message::Binding(binding)));
     }
     let (prev, hint, matched) = (id(8), id(3), Index(3));
+    let lease = std::time::Duration::from_nanos(1);
     let disk = DiskHealth {
         has_room: false,
         sync_time: std::time::Duration::from_micros(1_500),
@@ -129,6 +132,8 @@ fn what_is_answered_comes_back() {
             round: 4,
             matched,
             disk,
+            lease,
+            priority: Some(255),
         },
         Echo::Rejected { term, prev, hint },
         Echo::Stale { term },
@@ -142,6 +147,7 @@ fn what_is_answered_comes_back() {
             term,
             granted: false,
             disk,
+            priority: None,
         },
     ] {
         comes_back(&to_two(Message::Echo(echo)));

@@ -24,7 +24,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use synod_replica::embed::{EngineConfig, Ticket};
+use synod_replica::embed::{EngineConfig, Instant, Ticket};
 use synod_replica::sim::{Cluster, SimNode, SimRequest};
 use synod_replica::{Applying, Bytes, Configured, Epoch, Failure, NodeId, Role, StateMachine};
 use synod_sim::{self as sim, Crash, Rng, World, WorldOptions};
@@ -455,7 +455,7 @@ impl Ticket<Count> for Asked {
         self.end(true);
     }
 
-    fn read(self, _: &Count) {
+    fn read(self, _: &Count, _: Option<Instant>) {
         self.end(true);
     }
 

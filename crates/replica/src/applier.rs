@@ -13,8 +13,11 @@ use crate::body::{self, Name};
 use crate::log::SnapshotStore;
 use crate::machine::{Applying, Failure, Reason, StateMachine, Ticket};
 use crate::protocol::{Kind, Position};
+use crate::time::Instant;
 
 mod names;
+
+pub(crate) use names::encode as encode_names;
 
 /// A step of the applier. Jobs run in order, and every answer to a caller is one of them; so a read
 /// needs no waiting, as it comes after what it must see.
@@ -35,8 +38,8 @@ pub enum Job<T> {
     },
     /// Continue an entry of which some commands are applied.
     Resume(Rest<T>),
-    /// Let a ticket read the machine.
-    Read(T),
+    /// Let a ticket read the machine, which has all that had ended at this moment of the node's clock.
+    Read(T, Option<Instant>),
     /// End a request without a response.
     Fail(T, Failure),
     /// Take the state, to be written as a snapshot.
@@ -52,7 +55,7 @@ impl<T> fmt::Debug for Job<T> {
                 write!(f, "Apply({}, {kind:?}, {} bytes)", at.index, body.len())
             }
             Self::Resume(rest) => write!(f, "Resume({})", rest.at.index),
-            Self::Read(_) => f.write_str("Read"),
+            Self::Read(..) => f.write_str("Read"),
             Self::Fail(_, failure) => write!(f, "Fail({failure:?})"),
             Self::Freeze => f.write_str("Freeze"),
             Self::Restore(snapshot) => write!(f, "Restore({})", snapshot.index),
@@ -212,6 +215,16 @@ impl<S: StateMachine> Applier<S> {
         &self.machine
     }
 
+    /// The machine, out of the applier.
+    pub(crate) fn into_machine(self) -> S {
+        self.machine
+    }
+
+    /// The position of the last entry applied.
+    pub(crate) const fn position(&self) -> Position {
+        self.at
+    }
+
     /// The last index applied.
     pub fn applied(&self) -> u64 {
         self.at.index
@@ -292,8 +305,8 @@ impl<S: StateMachine> Applier<S> {
                 Some(Done::Applied(at.index))
             }
             Job::Resume(rest) => return Ok(self.apply(rest, goes_on)),
-            Job::Read(ticket) => {
-                ticket.read(&self.machine);
+            Job::Read(ticket, fresh) => {
+                ticket.read(&self.machine, fresh);
                 None
             }
             Job::Fail(ticket, failure) => {

@@ -33,6 +33,8 @@ pub enum Closed {
     /// This node was removed from the group by a change of its members. Nothing is wrong with it; its id
     /// never returns.
     Removed,
+    /// What this node had of the group was destroyed, see [`Node::destroy`](crate::Node::destroy).
+    Destroyed,
     /// The transport ended by itself: no peer can be reached any more.
     Transport,
     /// The node's loop panicked with this message: a bug in this library, a log or a transport.
@@ -48,7 +50,7 @@ impl Closed {
             Self::Log(_) => Reason::Poisoned,
             Self::Machine(_) | Self::MachinePanicked(_) => Reason::Machine,
             Self::Diverged(_) => Reason::Diverged,
-            Self::Removed => Reason::Removed,
+            Self::Removed | Self::Destroyed => Reason::Removed,
             Self::Transport => Reason::Transport,
             Self::Panicked(_) => Reason::Panicked,
         }
@@ -64,6 +66,7 @@ impl fmt::Display for Closed {
             Self::MachinePanicked(message) => write!(f, "the machine panicked: {message}"),
             Self::Diverged(cause) => write!(f, "this node has diverged: {cause}"),
             Self::Removed => f.write_str("this node was removed from the group"),
+            Self::Destroyed => f.write_str("what this node had of the group was destroyed"),
             Self::Transport => f.write_str("the transport has ended"),
             Self::Panicked(message) => write!(f, "the node's loop panicked: {message}"),
         }

@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use crate::applier::{Applier, ApplyError, Job, Ran};
 use crate::budget::Budget;
 use crate::change::Changes;
+use crate::clocks::Guard;
 use crate::closed::{Closed, WithCauses, caught};
+use crate::consistency::Consistency;
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::events::{Event, Events, Seen};
 use crate::group::{Clock, Request, Waiter};
@@ -90,6 +92,8 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     /// When to resume it: a resource that it needs had run out.
     pub(crate) left_until: Option<Instant>,
     pub(crate) clock: Clock,
+    /// Of a group that reads by lease.
+    pub(crate) guard: Option<Guard>,
     pub(crate) events: Events,
     pub(crate) requests: mpsc::Receiver<(Request<Waiter<S>>, usize)>,
     pub(crate) queued_bytes: Arc<AtomicUsize>,
@@ -170,6 +174,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             match request {
                 Request::Propose(proposal) => self.engine.propose(now, proposal),
                 Request::Read(consistency, deadline, ticket) => {
+                    let now = self.look_at_clocks(now, consistency);
                     self.engine.read(now, consistency, deadline, ticket);
                 }
                 Request::Transfer(to, deadline, ended) => {
@@ -181,6 +186,23 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                     changes.begin(now, &mut self.engine, &asked, deadline, ended);
                 }
             }
+        }
+    }
+
+    /// What the clock shows now that the request was taken, if a lease may be held against it. The other
+    /// clocks are looked at behind it: if the machine was suspended before, there is no lease.
+    fn look_at_clocks(&mut self, turn: Instant, consistency: Consistency) -> Instant {
+        if self.guard.is_none() || !consistency.takes_lease() {
+            return turn;
+        }
+        let now = self.clock.now();
+        self.guard_clocks(now);
+        now
+    }
+
+    fn guard_clocks(&mut self, now: Instant) {
+        if self.guard.as_mut().is_some_and(|guard| !guard.agrees()) {
+            self.engine.handle_clock_fault(now);
         }
     }
 
@@ -242,6 +264,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         if let Some(incarnation) = incarnation {
             self.engine.meet(from, incarnation);
         }
+        self.guard_clocks(now);
         self.engine.handle_frame(now, from, frame);
     }
 

@@ -22,7 +22,7 @@ pub use crate::engine::{
 pub use crate::machine::Ticket;
 pub use crate::protocol::{
     Committed, CoreStatus, DiskHealth, Kind, Leadership, Output, PeerStatus, Protocol, ReadId,
-    RecoverError, Refusal,
+    RecoverError, Refusal, Seed,
 };
 pub use crate::task::{Chunk, Completion, SnapshotName, Task};
 pub use crate::time::Instant;

@@ -24,6 +24,7 @@ mod jobs;
 mod members;
 mod peers;
 mod proposals;
+mod reading;
 mod reads;
 mod snapshots;
 mod transfer;
@@ -36,15 +37,6 @@ pub use proposals::Proposal;
 use proposals::Proposals;
 use reads::Reads;
 use transfer::Transfer;
-
-/// How fresh a read must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    /// Sees every write that had ended, on any node, when the read began.
-    Linearizable,
-    /// Sees some state that this node has reached; needs no other node.
-    Stale,
-}
 
 /// What the driver must do for the engine.
 #[derive(Debug)]
@@ -181,21 +173,6 @@ impl<P: Protocol, T> Engine<P, T> {
             return self.proposals.push(proposal);
         };
         self.reject(proposal.ticket, reason);
-    }
-
-    /// Queues a read of the machine.
-    pub fn read(&mut self, now: Instant, consistency: Consistency, deadline: Instant, ticket: T) {
-        if let Some(reason) = self.refuses() {
-            self.reject(ticket, reason);
-        } else if consistency == Consistency::Stale {
-            self.jobs.push_back(Job::Read(ticket));
-        } else if deadline <= now {
-            self.reject(ticket, Reason::Expired);
-        } else if self.is_busy() {
-            self.reject(ticket, Reason::Busy);
-        } else {
-            self.reads.push(deadline, ticket);
-        }
     }
 
     /// Handles the deadlines that have passed.

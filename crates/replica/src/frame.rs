@@ -50,6 +50,8 @@ pub(crate) enum Frame {
         round: u64,
         incarnation: u64,
         id: u64,
+        /// The leader's lease is enough; else a quorum must confirm that it leads.
+        by_lease: bool,
     },
     /// The answer to `AskIndex`.
     Index {
@@ -218,6 +220,7 @@ mod tests {
                 round: 1,
                 incarnation: 9,
                 id: 2,
+                by_lease: true,
             },
             Frame::Index {
                 incarnation: 9,
@@ -281,6 +284,7 @@ mod tests {
             round: 1,
             incarnation,
             id,
+            by_lease: true,
         };
         let (index, tag) = (300, [9; 32]);
         // A snapshot's name: its index and its tag.
@@ -325,7 +329,7 @@ mod tests {
             (refused(Denial::Busy), &[2, 4, 0xac, 2, 1]),
             (refused(Denial::TooLarge), &[2, 4, 0xac, 2, 2]),
             (refused(Denial::Full), &[2, 4, 0xac, 2, 3]),
-            (ask, &[3, 1, 4, 2]),
+            (ask, &[3, 1, 4, 2, 1]),
             (index(Ok(5)), &[4, 4, 2, 0, 5]),
             (index(Err(Denial::Busy)), &[4, 4, 2, 1, 1]),
         ];

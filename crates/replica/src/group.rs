@@ -14,7 +14,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::change::{self, Asked};
 use crate::closed::Closed;
-use crate::engine::{Consistency, Proposal};
+use crate::consistency::Consistency;
+use crate::engine::Proposal;
 use crate::handover::{Ended, TransferError};
 use crate::machine::{Failure, Reason, StateMachine, Ticket};
 use crate::members::{Change, ChangeError, Members};
@@ -96,11 +97,30 @@ impl<S: StateMachine> Group<S> {
         consistency: Consistency,
         with: impl FnOnce(&S) -> R + Send + 'static,
     ) -> Answer<R> {
+        self.read_with_age(consistency, move |machine, _| with(machine))
+    }
+
+    /// Like [`read`](Self::read), and tells how old the state is at most when it is read: it has every
+    /// write that had ended that long ago, by the clock of this node. `None` if nothing is known: this
+    /// node has not asked since it was started.
+    ///
+    /// The age counts from the sending of the last question whose answer the machine has reached. A stale
+    /// read asks nothing, so on an idle node its age grows; a [bounded](Consistency::Bounded) one asks when
+    /// it must.
+    pub fn read_with_age<R: Send + 'static>(
+        &self,
+        consistency: Consistency,
+        with: impl FnOnce(&S, Option<Duration>) -> R + Send + 'static,
+    ) -> Answer<R> {
         let (to, answer) = oneshot::channel();
+        let clock = self.inbox.clock;
         let look: Look<S> = Box::new(move |machine| {
             // An error means that the caller no longer waits.
             let _gone = to.send(match machine {
-                Ok(machine) => Ok(with(machine)),
+                Ok((machine, fresh)) => {
+                    let age = fresh.map(|at| clock.now().since(at));
+                    Ok(with(machine, age))
+                }
                 Err(failure) => Err(failure),
             });
         });
@@ -308,7 +328,7 @@ impl<T> Request<T> {
     }
 }
 
-type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
+type Look<S> = Box<dyn FnOnce(Result<(&S, Option<Instant>), Failure>) + Send>;
 
 /// The callback of a proposal. If it is dropped uncalled, it reports `Unknown`.
 pub(crate) struct Then<R>(Option<Box<OnEnd<R>>>);
@@ -349,9 +369,9 @@ impl<S: StateMachine> Ticket<S> for Waiter<S> {
         }
     }
 
-    fn read(self, machine: &S) {
+    fn read(self, machine: &S, fresh: Option<Instant>) {
         if let Self::Read(look) = self {
-            look(Ok(machine));
+            look(Ok((machine, fresh)));
         }
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::{NodeId, Transport};
-use synod_wal::GroupId;
+use synod_wal::{GroupId, Lsn};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::budget::{Budget, Share};
@@ -35,9 +35,14 @@ use crate::protocol::DiskHealth;
 use crate::status::Around;
 use crate::time::Instant;
 
+mod closing;
+
+use closing::close;
+
 /// A command from the node's handle to the loop.
 pub(crate) enum Control {
-    Open(Box<dyn FnOnce(&mut Host) + Send>),
+    /// Runs this in the loop.
+    Run(Box<dyn FnOnce(&mut Host) + Send>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -67,6 +72,8 @@ pub(crate) struct Host {
     room: Room,
     pub(crate) space: LogSpace,
     keeper: Keeper,
+    /// Who waits until the log is durable up to here.
+    pub(crate) awaited: Vec<(Lsn, oneshot::Sender<()>)>,
     /// Consecutive turns that left frames unread.
     behind: u32,
 }
@@ -113,6 +120,7 @@ impl Host {
             room: Room::default(),
             space: LogSpace::default(),
             keeper: Keeper::new(keep),
+            awaited: Vec::new(),
             behind: 0,
         }
     }
@@ -157,7 +165,7 @@ impl Host {
             match event {
                 Event::Frame(from, bytes) => self.handle_frame(now, from, bytes),
                 Event::Wake | Event::Deadline => {}
-                Event::Control(Some(Control::Open(open))) => open(self),
+                Event::Control(Some(Control::Run(run))) => run(self),
                 Event::Control(Some(Control::Shutdown(asked))) => {
                     let until = now + self.handover_wait_max;
                     self.leaving = Some(Leaving { asked, until });
@@ -276,7 +284,6 @@ impl Host {
     /// Takes the frames that have arrived, up to a bound, so that neither deadlines nor writes
     /// delay them.
     fn take_frames(&mut self) {
-        let now = self.clock.now();
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..FRAMES_A_TURN {
             // `Pending` leaves no waker behind here, which is fine: `next` polls again before it
@@ -285,6 +292,9 @@ impl Host {
                 self.behind = 0;
                 return;
             };
+            // Read after the frame has arrived: what is promised to a leader lasts from then, and an index
+            // that is asked for has to cover what had ended by then.
+            let now = self.clock.now();
             self.handle_frame(now, from, bytes);
         }
         self.behind += 1;
@@ -425,13 +435,15 @@ impl Host {
             self.groups
                 .values_mut()
                 .for_each(|group| group.handle_durable(now, durable));
+            self.tell_awaiting(durable);
         }
     }
 
     /// Storage failed: its contents are uncertain, so nothing that depends on them may be sent any
     /// more.
-    fn poison(&mut self, closed: &Closed) {
+    pub(crate) fn poison(&mut self, closed: &Closed) {
         self.poisoned = true;
+        self.awaited.clear();
         self.close(closed);
         self.stopped(closed);
     }
@@ -463,35 +475,12 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Closes a group and delivers its answers; a closed group neither writes nor sends.
-fn close(
-    now: Instant,
-    id: GroupId,
-    group: &mut dyn Drive,
-    closed: &Closed,
-    log: &mut dyn Log,
-    transport: &mut dyn Transport,
-) {
-    group.close(closed);
-    // Answers are cheap, and all of them must be delivered.
-    let mut budget = Budget::new(now, UNBOUNDED);
-    if let Err(stopped) = group.turn(now, &mut budget, log, transport) {
-        let error = &stopped as &dyn std::error::Error;
-        tracing::error!(group = id.0, error, "while a group was closed");
-    }
-}
-
 /// The most frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
 /// How many consecutive turns frames may go before deadlines.
 const BEHIND_MAX: u32 = 8;
 /// A deadline this late was missed because the loop was delayed.
 const LATE: Duration = Duration::from_millis(5);
-const UNBOUNDED: Share = Share {
-    commands_max: usize::MAX,
-    bytes_max: usize::MAX,
-    time_max: Duration::MAX,
-};
 
 #[cfg(test)]
 mod tests;

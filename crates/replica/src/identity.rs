@@ -15,7 +15,7 @@
 //! - *Rolled back to an earlier incarnation*: each peer that has met a later one refuses the node
 //!   ([`Refused::Stale`], or [`Refused::Twin`] if its number equals that of the last one met). Each
 //!   peer that finds it at the node's own address records that, and refuses its later incarnations
-//!   too ([`Refused::Doubted`]) until it is told to [forget] the node. A peer that was down or cut
+//!   too ([`Refused::RolledBack`]) until it is told to [forget] the node. A peer that was down or cut
 //!   off until the node's number had caught up notices nothing.
 //! - *Copied, with both copies running*: each peer that has met one of them refuses the other while
 //!   their numbers are equal ([`Refused::Twin`]). A copy with a higher number is refused as long as
@@ -44,9 +44,12 @@ use crate::incarnation::{Born, Incarnation};
 mod file;
 mod forget;
 mod open;
+mod owner;
 mod state;
 
 pub use forget::{ForgetError, Forgotten, forget};
+pub(crate) use owner::{LogOfError, log_of};
+pub use owner::{Owner, owner};
 
 use file::{BYTES_MAX, FILE, PART, Written, read, store};
 use state::{FOUNDING_BYTES_MAX, IncarnationId, Meeting, Pin, State, unreadable};
@@ -323,7 +326,7 @@ impl<D: Disk> Identity<D> {
     /// - [`Refused::Disk`] on another disk, [`Refused::Stale`] in an earlier incarnation, and
     ///   [`Refused::Twin`] in a different incarnation of the same number, from one of two copies of
     ///   a disk;
-    /// - [`Refused::Doubted`] in a later incarnation of a disk that is in [doubt](Self::doubt);
+    /// - [`Refused::RolledBack`] in a later incarnation of a disk that [was rolled back](Self::note_rollback);
     /// - [`Refused::Full`] if the first meeting cannot be stored for want of space, and otherwise
     ///   [`Refused::Unstored`]; a later meeting may then be the first.
     ///   [`Refused::Unstored`]; a later meeting may be the first.
@@ -357,10 +360,10 @@ impl<D: Disk> Identity<D> {
     /// incarnation that [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`],
     /// after a later or different one was met. What it acknowledged since the copy was made is gone
     /// there, and its next incarnation would have a higher number than any that was met. So no
-    /// incarnation of that disk is admitted any more ([`Refused::Doubted`]), except the one met
+    /// incarnation of that disk is admitted any more ([`Refused::RolledBack`]), except the one met
     /// last, until the peer is [forgotten](forget). Blocks on the disk; what cannot be stored holds
     /// for this incarnation only.
-    pub fn doubt(&self, hello: &Hello) {
+    pub fn note_rollback(&self, hello: &Hello) {
         let mut written = self.written();
         let mut with = self.lock().state.clone();
         let refused = with.judge(hello.node, &Pin::of(hello));
@@ -368,7 +371,7 @@ impl<D: Disk> Identity<D> {
             return;
         };
         let is_put_back = matches!(refused, Err(Refused::Stale | Refused::Twin));
-        if is_put_back && !std::mem::replace(&mut pin.is_doubted, true) {
+        if is_put_back && !std::mem::replace(&mut pin.is_rolled_back, true) {
             // A failure to store was logged there.
             let _stored = self.store(&mut written, &with);
             self.lock().state = with;
@@ -467,7 +470,7 @@ impl<D: Disk> fmt::Debug for Identity<D> {
 }
 
 #[cfg(test)]
-mod doubt;
+mod rollback;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -53,7 +53,11 @@
 //! - **Order.** Commands proposed on one node are applied in the order of the calls, if at all.
 //!   This holds when they are forwarded, when frames are lost, duplicated or reordered, and across
 //!   leader changes.
-//! - **Linearizable reads** from any node, without a write to the log.
+//! - **Linearizable reads** from any node, without a write to the log, and cheaper ones for who wants
+//!   less, see [`Consistency`]. Reads by lease rest on clocks, and only they: the configuration states
+//!   how far these may drift, and on Linux the node holds its clock against two others, so that a machine
+//!   that was suspended, or a clock that is driven too fast, costs the lease. No node can notice that all
+//!   of its clocks have stood still.
 //! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading.
 //!   Its requests end, and its peers continue without it. A node whose disk is merely full refuses
 //!   new work until there is space.
@@ -96,6 +100,9 @@
 //!
 //! Applying commands on a separate thread.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod body;
 pub mod embed;
 
@@ -103,9 +110,12 @@ mod applier;
 mod birth;
 mod budget;
 mod change;
+mod clocks;
 mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod consistency;
+mod destroy;
 mod drive;
 mod engine;
 mod events;
@@ -125,6 +135,8 @@ mod misfit;
 mod node;
 mod peers;
 mod protocol;
+mod salvage;
+mod seed;
 pub mod sessions;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -136,11 +148,13 @@ mod varint;
 
 pub use birth::Birth;
 pub use closed::{Cause, Closed};
-pub use engine::{Bounds, Consistency};
+pub use consistency::Consistency;
+pub use destroy::DestroyError;
+pub use engine::Bounds;
 pub use fenced::{Ended, Fenced, FencedCommand, FencedReply, Reign, ReignId};
 pub use group::{Answer, Group};
 pub use handover::TransferError;
-pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
+pub use identity::{ForgetError, Forgotten, Identity, IdentityError, Owner, forget, owner};
 pub use incarnation::Incarnation;
 pub use log::{
     Log, LogError, LogReader, LogSpace, LogStats, RECORD_SPARE_BYTES, Recovered, SnapshotStore,
@@ -151,6 +165,8 @@ pub use members::{Change, ChangeEnd, ChangeError, ChangePhase, ChangeStatus, Mem
 pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};
+pub use salvage::{SalvageError, Salvaged, salvage};
+pub use seed::{SeedError, seed};
 pub use sessions::{
     Heard, Next, Sequence, SessionClient, SessionCommand, SessionId, SessionLimits, SessionMachine,
     SessionName, SessionRefusal, SessionReply, Sessions,
@@ -165,3 +181,9 @@ pub use synod_paxos as paxos;
 pub use synod_raft as raft;
 pub use synod_transport::{self as transport, Lane, NodeId, Parcel, Transport};
 pub use synod_wal::{self as wal, GroupId, Lsn, Op, Slot, Snapshot, Tag};
+
+/// Keeps the README's example running.
+#[cfg(all(doctest, feature = "raft"))]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

@@ -66,6 +66,17 @@ impl fmt::Debug for Recovered {
 }
 
 impl Recovered {
+    /// What an empty log holds.
+    #[cfg(any(feature = "raft", feature = "paxos"))]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            state: None,
+            start: Position::default(),
+            snapshot: None,
+            slots: Box::new(std::iter::empty()),
+        }
+    }
+
     /// Whether the log holds nothing of the group, not even a slot.
     pub(crate) fn is_empty(&mut self) -> bool {
         let slots = std::mem::replace(&mut self.slots, Box::new(std::iter::empty()));

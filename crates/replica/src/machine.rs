@@ -7,6 +7,8 @@ use std::io;
 use bytes::Bytes;
 use synod_transport::NodeId;
 
+use crate::time::Instant;
+
 /// The position of a command in the total order, the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Applying {
@@ -165,8 +167,9 @@ impl Error for Failure {}
 pub trait Ticket<S: StateMachine>: Send + 'static {
     /// The proposal was applied.
     fn applied(self, response: S::Response);
-    /// The read may look at the machine.
-    fn read(self, machine: &S);
+    /// The read may look at the machine, which has every write that had ended at the moment `fresh`, if one
+    /// is known, of the clock that the engine is given.
+    fn read(self, machine: &S, fresh: Option<Instant>);
     /// The request ended without a response.
     fn failed(self, failure: Failure);
 }

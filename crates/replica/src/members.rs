@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(any(feature = "raft", feature = "paxos", test))]
 use bytes::Bytes;
 use synod_transport::NodeId;
 
@@ -59,6 +60,7 @@ impl Member {
         }
     }
 
+    #[cfg(any(feature = "raft", feature = "paxos", test))]
     /// The bytes that a core keeps for the member: a version, the length of the address as
     /// little-endian `u16`, the address, and the note. Nothing for a member without texts.
     pub(crate) fn encode(&self) -> Result<Bytes, ChangeError> {
@@ -80,6 +82,7 @@ impl Member {
         Ok(parts.concat().into())
     }
 
+    #[cfg(any(feature = "raft", feature = "paxos", test))]
     /// What [`encode`](Self::encode) wrote. Anything else was written by another program, or by a
     /// later version, and is no address of this one.
     pub(crate) fn decode(bytes: &[u8]) -> Self {
@@ -269,6 +272,7 @@ fn ended(end: ChangeEnd) -> String {
     }
 }
 
+#[cfg(any(feature = "raft", feature = "paxos", test))]
 const VERSION: u8 = 0;
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use tokio::task::spawn_blocking;
 use crate::applier::Applier;
 use crate::budget::Share;
 use crate::change::Changes;
+use crate::clocks::{Guard, Machine};
 use crate::closed::{self, Closed};
+use crate::destroy;
 use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Bounds, Engine, EngineConfig};
 use crate::events::Events;
@@ -52,6 +54,10 @@ pub struct NodeConfig {
     /// How long [`Node::shutdown`] waits for others to take over what this node leads, and for the ends of
     /// the requests that it has taken. Zero: it does not.
     pub handover_wait_max: Duration,
+    /// A follower's [linearizable](crate::Consistency::Linearizable) reads ask a quorum how far it has voted,
+    /// instead of the leader, if the protocol can do that: Paxos can. It takes work from the leader, and a
+    /// read waits for what is being chosen.
+    pub quorum_reads: bool,
     /// Where nodes are reached of which the log says no address, as it does of those that a group begins
     /// with: the peers that the transport was made with. From those and from the members of its groups
     /// the node keeps the peers of its transport, see [`Transport::set_peers`]. Empty: the transport's
@@ -70,6 +76,7 @@ impl Default for NodeConfig {
             apply_time_max: Duration::from_millis(10),
             shutdown_wait_max: Duration::from_secs(10),
             handover_wait_max: Duration::from_secs(1),
+            quorum_reads: false,
             peers: BTreeMap::new(),
         }
     }
@@ -89,6 +96,7 @@ impl NodeConfig {
         // Halved, so that more names lie above it than can ever be used.
         config.sequence_base = incarnation.nonce >> 1;
         config.bounds = self.bounds.clone();
+        config.quorum_reads = self.quorum_reads;
         config
     }
 }
@@ -145,6 +153,10 @@ pub enum OpenGroupError {
         /// The log's longest record, in bytes.
         record_bytes_max: usize,
     },
+    /// What this node had of the group was [destroyed](Node::destroy). It has given promises in the
+    /// group that are gone, so it never takes part in it again.
+    #[error("what this node had of the group was destroyed, and it cannot take part in it again")]
+    Destroyed,
     /// The group's log cannot be read.
     #[error("the log cannot be read")]
     Log(#[from] LogError),
@@ -166,8 +178,8 @@ pub enum OpenGroupError {
 pub struct Node {
     incarnation: Arc<Incarnation>,
     /// Whether the parts that the node was started with belong together.
-    fit: Result<(), Misfit>,
-    config: NodeConfig,
+    pub(crate) fit: Result<(), Misfit>,
+    pub(crate) config: NodeConfig,
     control: mpsc::Sender<Control>,
     closed: watch::Receiver<Option<Closed>>,
 }
@@ -229,29 +241,37 @@ impl Node {
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
         self.check(id, &config)?;
+        let buried = self
+            .ask(move |host| destroy::is_buried(&mut *host.log, id))
+            .await;
+        if buried.map_err(OpenGroupError::Stopped)?? {
+            return Err(OpenGroupError::Destroyed);
+        }
         self.found(id, config.founding()).await?;
         config.stir(self.incarnation.secret);
+        config.begin_life(self.incarnation.number());
         let (incarnation, node) = (self.incarnation.clone(), self.config.clone());
         self.ask(move |host| open(host, &incarnation, &node, id, config, machine))
             .await
+            .map_err(OpenGroupError::Stopped)?
     }
 
-    /// Runs a closure in the loop and returns its result.
-    async fn ask<T: Send + 'static>(
+    /// Runs a closure in the loop and returns its result, or why the loop has ended.
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Host) -> Result<T, OpenGroupError> + Send + 'static,
-    ) -> Result<T, OpenGroupError> {
+        what: impl FnOnce(&mut Host) -> T + Send + 'static,
+    ) -> Result<T, Closed> {
         let (to, answered) = oneshot::channel();
-        let open = Box::new(move |host: &mut Host| {
+        let run = Box::new(move |host: &mut Host| {
             // The caller may have given up.
             let _gone = to.send(what(host));
         });
-        if self.control.send(Control::Open(open)).await.is_ok()
+        if self.control.send(Control::Run(run)).await.is_ok()
             && let Ok(answer) = answered.await
         {
-            return answer;
+            return Ok(answer);
         }
-        Err(OpenGroupError::Stopped(self.closed().await))
+        Err(self.closed().await)
     }
 
     /// Founds the directory on a group that it was not created with. The log must hold nothing of
@@ -261,8 +281,8 @@ impl Node {
         let Some(born) = born.filter(|born| !(born.is_founded)(id)) else {
             return Ok(());
         };
-        let is_new = self.ask(move |host| Ok(host.log.recover(id)?.is_empty()));
-        if is_new.await? {
+        let is_new = self.ask(move |host| host.log.recover(id).map(|mut found| found.is_empty()));
+        if is_new.await.map_err(OpenGroupError::Stopped)?? {
             let found = born.found.clone();
             let stored = spawn_blocking(move || found(id)).await;
             return stored
@@ -356,6 +376,8 @@ fn open<C: Configured, S: StateMachine>(
         // Only a hint: a damaged file is detected when it is restored.
         engine.snapshot_bytes = seal.map_or(0, |seal| seal.len);
     }
+    let guard = config.drift_ppm();
+    let guard = guard.map(|drift| Guard::new(Box::new(Machine), drift));
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.bounds.requests_max);
@@ -368,6 +390,7 @@ fn open<C: Configured, S: StateMachine>(
         left: None,
         left_until: None,
         clock: host.clock,
+        guard,
         events: Events::new(),
         requests,
         queued_bytes: queued_bytes.clone(),

@@ -13,6 +13,7 @@ use crate::log::{LogError, Recovered};
 use crate::members::{ChangeEnd, ChangeError, ChangeStatus, Members};
 use crate::time::Instant;
 
+mod configured;
 #[cfg(feature = "paxos")]
 mod paxos;
 #[cfg(feature = "raft")]
@@ -23,6 +24,7 @@ mod step_down;
 #[cfg(any(feature = "raft", feature = "paxos"))]
 mod wire;
 
+pub use configured::Configured;
 pub use step_down::StepDown;
 
 /// An index or slot of the log, with what the protocol stores about it (term or ballot, kind).
@@ -43,6 +45,15 @@ pub enum Kind {
     Commands,
     /// A configuration, as the protocol encodes it.
     Membership,
+}
+
+/// The records of a group whose first slot is covered by a snapshot.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The state record.
+    pub state: Tag,
+    /// What the snapshot covers, and the members of the group.
+    pub snapshot: Snapshot,
 }
 
 /// A decided slot.
@@ -173,6 +184,11 @@ pub struct CoreStatus {
     pub change: Option<ChangeStatus>,
     /// How the last change of the members ended.
     pub change_end: Option<ChangeEnd>,
+    /// How much this node is preferred as the leader, against the others.
+    pub priority: u8,
+    /// When its lease ends, by the clock that the core is given, if no further promise comes; `None` if it
+    /// can have none now.
+    pub lease_end: Option<Instant>,
     /// The state of the peers, on a leader.
     pub peers: Vec<PeerStatus>,
     /// Meaningless messages that were ignored, including those that leapt.
@@ -356,6 +372,19 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     /// # Errors
     /// The read was refused.
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal>;
+    /// An index that covers every write that had ended when the clock showed `now`, if this node leads and
+    /// holds a lease at that moment. A protocol without leases never does.
+    fn read_by_lease(&self, _now: Instant) -> Option<u64> {
+        None
+    }
+    /// Requests a linearizable read of a node that need not lead, which other nodes answer without the leader. It ends
+    /// like one of [`read`](Self::read). `None`: the protocol has no such reads.
+    fn read_by_quorum(&mut self, _now: Instant, _id: ReadId) -> Option<Result<(), Refusal>> {
+        None
+    }
+    /// The clock may have run outside its bound until `now`: leases count from here on, and promises are
+    /// given anew.
+    fn handle_clock_fault(&mut self, _now: Instant) {}
 
     /// Hands leadership to this node, or to the one that suits best; to whom is returned.
     ///
@@ -397,6 +426,16 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     fn status(&self) -> CoreStatus;
     /// The epoch in which a slot's value was first proposed, the same on every node.
     fn epoch(at: &Position) -> Epoch;
+    /// How a group with this configuration begins with a state of its own instead of an empty one.
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    fn seed(config: Self::Config) -> Result<Seed, RecoverError>;
+    /// What the log holds in a slot, whether it is decided or not.
+    ///
+    /// # Errors
+    /// A kind that this version does not know.
+    fn held(slot: Slot) -> Result<Committed, LogError>;
 
     /// Appends the record of a write to the log, as one log record or, if it is longer than
     /// `record_bytes_max`, as several. Any prefix of those is valid, since nothing is sent before
@@ -432,24 +471,6 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     /// Decodes what [`encode`](Self::encode) wrote; `None` for anything else. Never allocates more
     /// than a small multiple of the length of `bytes`.
     fn decode(bytes: Bytes) -> Option<Self::Message>;
-}
-
-/// A protocol's configuration: `raft::Config` or `paxos::Config`. Its type selects the protocol.
-pub trait Configured: Send + 'static {
-    /// The core that this configures.
-    type Protocol: Protocol<Config = Self>;
-
-    /// The node that is configured.
-    fn node(&self) -> NodeId;
-    /// What a group with this configuration is founded on, as text: the protocol, the voters and
-    /// their quorums. It is compared literally.
-    fn founding(&self) -> String;
-    /// Whether the node waits to be added to a group, which may be founded on anything of this
-    /// protocol.
-    fn joins(&self) -> bool;
-    /// Mixes the secret of an incarnation into the seed of election timeouts, which would otherwise
-    /// be predictable, and would collide again after each restart. Zero changes nothing.
-    fn stir(&mut self, secret: u64);
 }
 
 /// A parcel that begins with `head`.

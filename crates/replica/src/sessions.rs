@@ -110,6 +110,12 @@ impl<M: SessionMachine> Sessions<M> {
         &self.machine
     }
 
+    /// The machine, to be changed: for one that no group applies its log to. Replicas that are changed in
+    /// another way than by their log differ.
+    pub fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> SessionLimits {
         self.table.limits()

@@ -17,7 +17,7 @@
 //! use synod_replica::sim::{Cluster, SimNode, SimRequest};
 //! # #[cfg(feature = "raft")]
 //! # {
-//! use synod_replica::embed::Ticket;
+//! use synod_replica::embed::{Instant, Ticket};
 //! use synod_replica::{Applying, Bytes, Failure, NodeId, StateMachine, raft};
 //! use synod_sim::{World, WorldOptions};
 //! # use std::io::{self, Read, Write};
@@ -49,7 +49,7 @@
 //!
 //! impl Ticket<Counter> for Caller {
 //!     fn applied(self, count: u64) { assert_eq!(count, 7) }
-//!     fn read(self, _: &Counter) {}
+//!     fn read(self, _: &Counter, _: Option<Instant>) {}
 //!     fn failed(self, failure: Failure) { panic!("{failure:?}") }
 //! }
 //!

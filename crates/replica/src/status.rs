@@ -28,6 +28,13 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// To whom this node is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// How much this node is preferred as the leader, against the others: `priority` of the
+    /// configuration it was opened with.
+    pub priority: u8,
+    /// Until when this node, as the leader, may answer reads without asking the others, if none of
+    /// them promises it more; `None` if it holds no lease. A lease is renewed with each round of
+    /// heartbeats, and nobody is woken for that: only for its beginning and its end.
+    pub lease_until: Option<std::time::Instant>,
     /// The term, or the ballot's round.
     pub term: u64,
     /// The last index known to be decided.
@@ -149,6 +156,8 @@ impl Status {
             role: Role::Follower,
             leader: None,
             transfer: None,
+            priority: 0,
+            lease_until: None,
             term: 0,
             commit: 0,
             applied: 0,
@@ -176,12 +185,15 @@ impl Status {
     /// Takes over the current values; returns whether any has changed.
     pub(crate) fn update(&mut self, group: Of<'_>, around: &Around) -> bool {
         let engine = group.engine;
+        let held = engine.core.lease_end.filter(|end| *end > around.now);
         let mut new = Self {
             protocol: self.protocol,
             id: self.id,
             role: engine.core.role,
             leader: engine.leadership.map(|leader| leader.node),
             transfer: engine.core.transfer,
+            priority: engine.core.priority,
+            lease_until: held.map(|end| around.clock.std(end)),
             term: engine.core.epoch.round,
             commit: engine.core.commit,
             applied: engine.applied,
@@ -205,6 +217,9 @@ impl Status {
             closed: group.closed,
         };
         new.rest_if_closed();
+        if self.lease_until.is_some() && new.lease_until.is_some() {
+            self.lease_until = new.lease_until;
+        }
         let changed = *self != new;
         *self = new;
         changed
@@ -252,6 +267,7 @@ impl Status {
             self.role = Role::Follower;
             self.leader = None;
             self.transfer = None;
+            self.lease_until = None;
             self.change = None;
             self.peers.clear();
         }
@@ -260,3 +276,42 @@ impl Status {
 
 /// The granularity at which a peer's last frame is shown.
 const HEARD_GRAIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A renewal comes with each round of heartbeats: it is shown, and wakes nobody.
+    #[test]
+    fn a_lease_is_told_until_it_ends_and_its_renewal_wakes_nobody() {
+        let (clock, members) = (Clock::start(), Arc::default());
+        let mut status = Status::new("any", NodeId(1));
+        let mut engine = EngineStatus::default();
+        engine.core.priority = 7;
+        let mut look = |now: u64, end: Option<u64>| {
+            let at = |ms| Instant(Duration::from_millis(ms));
+            engine.core.lease_end = end.map(at);
+            let group = Of {
+                engine: &engine,
+                members: &members,
+                closed: None,
+            };
+            let around = Around {
+                now: at(now),
+                clock,
+                log: LogStats::default(),
+                sync_time: Duration::ZERO,
+                full_since: None,
+                transport: Arc::default(),
+            };
+            let changed = status.update(group, &around);
+            (changed, status.lease_until, status.priority)
+        };
+        let until = |ms| Some(clock.std(Instant(Duration::from_millis(ms))));
+        assert_eq!(look(0, None), (true, None, 7));
+        assert_eq!(look(10, Some(100)), (true, until(100), 7));
+        assert_eq!(look(20, Some(110)), (false, until(110), 7));
+        assert_eq!(look(110, Some(110)), (true, None, 7));
+        assert_eq!(look(120, Some(110)), (false, None, 7));
+    }
+}

@@ -91,6 +91,12 @@ impl<M: TimedMachine> Timed<M> {
         &self.machine
     }
 
+    /// The machine, to be changed: for one that no group applies its log to. Replicas that are changed in
+    /// another way than by their log differ.
+    pub fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
     /// The time.
     pub fn time(&self) -> &LoggedTime {
         &self.time

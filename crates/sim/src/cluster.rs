@@ -17,6 +17,7 @@ mod cast;
 mod core;
 mod group;
 mod journal;
+mod lease;
 mod node;
 mod packet;
 mod recording;

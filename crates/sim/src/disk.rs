@@ -1,4 +1,4 @@
-//! A disk of named files that forgets what was not synced.
+//! A simulated disk that may lose unsynced writes.
 
 mod medium;
 
@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medium::{Change, Medium, Node, Random, died};
 
-/// A simulated disk: files by name in one flat directory, and two truths about them.
+/// A simulated disk: files by name in one flat directory, with live and durable contents.
 ///
-/// What a process reads back is the *live* content (the page cache). What outlives a power cut is
-/// the *durable* one. Between them stand the writes since the last [`sync`](Self::sync) of each
-/// file and the creations, renames and removals since the last [`sync_names`](Self::sync_names):
+/// A process reads the *live* content (the page cache). The *durable* content survives a power
+/// loss. They differ by the writes since the last [`sync`](Self::sync) of each file and the
+/// creations, renames and removals since the last [`sync_names`](Self::sync_names):
 ///
 /// ```text
 ///   write_at ──> live content ──── sync ───────> durable content
@@ -27,8 +27,9 @@ use medium::{Change, Medium, Node, Random, died};
 /// changes of names survive as a prefix: a rename may be undone, and a file that was synced but
 /// whose name was not may vanish.
 ///
-/// A clone is the same disk. Every draw comes from the disk's own generator: equal seeds and equal
-/// calls give equal disks. An *operation* is a call that may change the disk; reads are none.
+/// Clones are handles to the same disk. All random choices come from the disk's own generator:
+/// equal seeds and equal calls give equal disks. An *operation* is a call that may change the disk;
+/// reads are not operations.
 ///
 /// ```
 /// use synod_sim::Disk;
@@ -45,20 +46,20 @@ use medium::{Change, Medium, Node, Random, died};
 #[derive(Clone)]
 pub struct Disk(Arc<Mutex<Medium>>);
 
-/// How hard a power loss hits, and what a full disk does.
+/// The effects of a power loss and of a full disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskOptions {
-    /// Of a hundred unsynced writes, how many are lost wholly.
+    /// The percentage of unsynced writes that are lost completely.
     pub lost_percent: u8,
-    /// Of a hundred unsynced writes, how many are torn: each of their sectors survives by the toss
-    /// of a coin.
+    /// The percentage of unsynced writes that are torn: each of their sectors survives with
+    /// probability one half.
     pub torn_percent: u8,
-    /// Of a hundred power losses, how many undo every unsynced change of names; otherwise a drawn
+    /// The percentage of power losses that undo every unsynced change of names; otherwise a random
     /// prefix survives.
     pub names_lost_percent: u8,
-    /// A write to a full disk leaves the part for which there is space, and fails. Otherwise it
-    /// leaves nothing.
+    /// Whether a write to a full disk writes the part that fits before it fails. Otherwise it
+    /// writes nothing.
     pub short_writes: bool,
 }
 
@@ -73,7 +74,7 @@ impl Default for DiskOptions {
     }
 }
 
-/// What a disk has done and suffered.
+/// Counters of a disk's operations and faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DiskStats {
@@ -89,7 +90,7 @@ pub struct DiskStats {
     pub name_syncs: u64,
     /// Power losses.
     pub power_losses: u64,
-    /// Unsynced writes that a power loss took wholly.
+    /// Unsynced writes that a power loss discarded completely.
     pub lost_writes: u64,
     /// Unsynced writes that a power loss tore.
     pub torn_writes: u64,
@@ -114,8 +115,8 @@ impl Disk {
         })))
     }
 
-    /// Another disk with the same contents, durable and not, and with draws of its own. It is
-    /// alive, whatever this one is.
+    /// A separate disk with the same live and durable contents and its own generator. It is alive,
+    /// even if this one is dead.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {
         let mut state = self.state().clone();
@@ -133,7 +134,7 @@ impl Disk {
         Ok(state.names.keys().cloned().collect())
     }
 
-    /// Creates an empty file; does nothing when the name is taken.
+    /// Creates an empty file; does nothing if it exists.
     ///
     /// # Errors
     /// When the process is dead.
@@ -186,9 +187,8 @@ impl Disk {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::StorageFull`] when the file would grow past
     /// [`capacity`](Self::capacity) or on a disk that is [full](Self::fill);
-    /// [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the
-    /// process is dead. A process that dies in this very operation may leave any prefix of what it
-    /// would have left otherwise.
+    /// [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the process is dead. A process
+    /// that dies during this operation may leave any prefix of the write.
     pub fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.alive()?;
         state.node(name)?;
@@ -216,7 +216,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives a file another name, in place of the file that had it.
+    /// Renames a file, replacing any file with the new name.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or when the process is dead.
@@ -282,13 +282,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Cuts the power and turns it on again: a drawn part of what was not synced is gone. A dead
-    /// process may start.
+    /// Simulates a power loss and restart: a random part of the unsynced changes is lost. A dead
+    /// process may start again.
     pub fn power_loss(&self) {
         self.state().power_loss();
     }
 
-    /// The process dies here; the page cache survives. Every call fails until
+    /// Kills the process; the page cache survives. Every call fails until
     /// [`restart`](Self::restart) or [`power_loss`](Self::power_loss).
     pub fn kill(&self) {
         self.state().dead = true;
@@ -299,7 +299,7 @@ impl Disk {
         self.state().restart();
     }
 
-    /// The process dies in the operation after the next `operations`: it and all later calls fail
+    /// Kills the process in the operation after the next `operations`: it and all later calls fail
     /// until [`restart`](Self::restart) or [`power_loss`](Self::power_loss).
     pub fn crash_after(&self, operations: u64) {
         self.state().crash_in = Some(operations);
@@ -311,7 +311,7 @@ impl Disk {
         self.state().dead
     }
 
-    /// Operations so far, so that a test can let the process die in each of them.
+    /// The number of operations so far, so that a test can kill the process in each of them.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state().stats.operations
@@ -329,7 +329,7 @@ impl Disk {
         state.fail_next_sync &= fail;
     }
 
-    /// Bounds the sum of the lengths of all files; [`u64::MAX`] is no bound. Files already longer
+    /// Limits the sum of the lengths of all files; [`u64::MAX`] is no limit. Existing longer files
     /// stay.
     pub fn capacity(&self, bytes: u64) {
         self.state().used_bytes_max = Some(bytes);
@@ -340,7 +340,7 @@ impl Disk {
         self.state().full = full;
     }
 
-    /// Whether it was [filled](Self::fill) and has no space yet.
+    /// Whether it was [filled](Self::fill) and is still full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.state().full
@@ -352,7 +352,7 @@ impl Disk {
         self.state().used()
     }
 
-    /// How many bytes more the files may take.
+    /// The remaining space in bytes.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
         let state = self.state();
@@ -383,7 +383,8 @@ impl Disk {
             .unwrap_or_default()
     }
 
-    /// Puts a durable file in place, name and contents, outside of all operations and faults.
+    /// Installs a file with durable name and contents, without counting as an operation or being
+    /// subject to faults.
     pub fn put_image(&self, name: &str, bytes: &[u8]) {
         let mut state = self.state();
         let node = state.next_node;
@@ -398,13 +399,13 @@ impl Disk {
         state.durable_names.insert(name.to_owned(), node);
     }
 
-    /// What the disk has done and suffered so far.
+    /// The counters so far.
     #[must_use]
     pub fn stats(&self) -> DiskStats {
         self.state().stats
     }
 
-    /// Everything that tells its past from another: what it has done, and the state of its draws.
+    /// A hash of its counters and the state of its generator.
     pub(crate) fn hash_past(&self, into: &mut impl Hasher) {
         let state = self.state();
         (state.stats, state.random.0).hash(into);
@@ -430,8 +431,8 @@ impl fmt::Debug for Disk {
     }
 }
 
-/// What a disk writes wholly or not at all.
+/// The unit of atomic writes.
 pub const SECTOR_BYTES: usize = 512;
 
-/// The longest file, so that a wild offset is an error and not an allocation.
+/// The longest file, so that an invalid offset is an error and not an allocation.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;

@@ -1,4 +1,4 @@
-//! What clients saw: each operation with its call, its return, and what is known of its outcome.
+//! Histories of client operations: the call, the return, and the outcome of each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// A client as the history knows it: a sequential process that has at most one operation open.
 ///
-/// After an unknown outcome the same caller goes on under a new number (see
+/// After an unknown outcome the same caller continues under a new number (see
 /// [`History::fresh_client`]), because its lost operation may still take effect and so overlaps
-/// with all that it does later.
+/// with all its later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
@@ -27,8 +27,8 @@ pub struct OpId(pub u64);
 ///
 /// Times are virtual or real, measured from any common epoch. One operation precedes another if it
 /// returned at an earlier time than the other was called, or at the same time but was *recorded*
-/// earlier. Recorders on several threads therefore share one history behind a lock, note a call
-/// before the request leaves and a return after the answer has come.
+/// earlier. Recorders on several threads therefore share one history behind a lock, and record a
+/// call before the request is sent and a return after the answer has arrived.
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,15 +56,15 @@ pub struct History<I, O> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Operation<I, O> {
-    /// Its name.
+    /// The id of the operation.
     pub id: OpId,
     /// Who called.
     pub client: ClientId,
-    /// What was asked.
+    /// The input of the call.
     pub input: I,
-    /// When it was asked.
+    /// When it was called.
     pub called: Moment,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome<O>,
 }
 
@@ -83,14 +83,14 @@ pub struct Moment {
 pub enum Outcome<O> {
     /// Called and not closed yet. A checker takes it as [`Outcome::Unknown`].
     Open,
-    /// It took effect between its call and this moment and gave this output.
+    /// It took effect between its call and this moment and returned this output.
     Returned {
         /// When the answer was there.
         at: Moment,
         /// The answer.
         output: O,
     },
-    /// It surely did not take effect and never will. It constrains nothing.
+    /// It certainly did not take effect and never will. It constrains nothing.
     Failed,
     /// It took effect at some time after its call, or will, or never does.
     Unknown,
@@ -102,7 +102,7 @@ pub enum Outcome<O> {
 pub struct Counts {
     /// Ended with an output.
     pub returned: u64,
-    /// Surely did not happen.
+    /// Certainly did not happen.
     pub failed: u64,
     /// Outcome unknown.
     pub unknown: u64,
@@ -110,7 +110,7 @@ pub struct Counts {
     pub open: u64,
 }
 
-/// Why something could not be recorded: the recorder itself is used wrongly.
+/// Why an event could not be recorded: the recorder is used incorrectly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -176,7 +176,7 @@ impl<I, O> History<I, O> {
         }
     }
 
-    /// Notes that `client` asks `input`, to be called before the request leaves.
+    /// Records that `client` calls `input`; must be called before the request is sent.
     ///
     /// # Errors
     /// [`RecordError::ClientBusy`], [`RecordError::ClientRetired`], [`RecordError::TimeWentBack`].
@@ -210,7 +210,7 @@ impl<I, O> History<I, O> {
         Ok(id)
     }
 
-    /// Notes that `op` was answered, to be called after the answer has come.
+    /// Records that `op` was answered; must be called after the answer has arrived.
     ///
     /// # Errors
     /// [`RecordError::NoSuchOperation`], [`RecordError::AlreadyClosed`],
@@ -226,7 +226,7 @@ impl<I, O> History<I, O> {
         self.close(op, at.at, Standing::Idle, Outcome::Returned { at, output })
     }
 
-    /// Notes that `op` surely did not happen and never will: the service said so.
+    /// Records that `op` certainly did not happen and never will, according to the service.
     ///
     /// # Errors
     /// [`RecordError::NoSuchOperation`], [`RecordError::AlreadyClosed`].
@@ -235,7 +235,7 @@ impl<I, O> History<I, O> {
         self.close(op, called, Standing::Idle, Outcome::Failed)
     }
 
-    /// Notes that nobody will learn what became of `op`. Its client is retired.
+    /// Records that the outcome of `op` will never be known. Its client is retired.
     ///
     /// # Errors
     /// [`RecordError::NoSuchOperation`], [`RecordError::AlreadyClosed`].

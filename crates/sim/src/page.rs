@@ -1,9 +1,9 @@
-//! A run as a page: one file of HTML that shows it in any browser, without a network.
+//! A run as a self-contained HTML page, which any browser shows without network access.
 //!
-//! A [`Recorder`] is told what happens, and writes a space-time diagram: a line a node, messages as
-//! arrows, lost ones marked, what clients did as intervals on top; each node's part and log at the
-//! moment of a slider; and, for the event that is clicked, its causal past and future, with all that
-//! is concurrent dimmed.
+//! A [`Recorder`] records events and renders a space-time diagram: a line for each node, messages as
+//! arrows, lost ones marked, client operations as intervals at the top; each node's role and log at
+//! the time of a slider; and, for a clicked event, its causal past and future, with concurrent
+//! events dimmed.
 //!
 //! ```text
 //!  World::recorded ──┐                                     ┌─ events with numbers ─┐
@@ -15,13 +15,13 @@
 //!
 //! - A [`World`](crate::World) is recorded if it is made by [`World::recorded`](crate::World::recorded)
 //!   and its process has a [`Portrait`]; a [`Cluster`](crate::cluster::Cluster) by
-//!   [`Cluster::record`](crate::cluster::Cluster::record). Whoever steps nodes by hand tells the
-//!   recorder by hand: `examples/two_phase_commit.rs` does.
-//! - Recording draws nothing, and nothing asks whether it is on: with and without it the same seed
-//!   gives the same run. Where it is off it costs a look at an empty option.
-//! - What is recorded is bounded, and the page says how many events were left out.
-//! - The page holds the run as data, and its script writes text only: whatever stands in a message
-//!   stays text.
+//!   [`Cluster::record`](crate::cluster::Cluster::record). Tests that step nodes by hand must call the
+//!   recorder by hand, as `examples/two_phase_commit.rs` does.
+//! - Recording takes no random numbers and does not affect the run: with and without it the same
+//!   seed gives the same run. When it is off it costs one check of an empty option.
+//! - The recording is bounded, and the page shows how many events were omitted.
+//! - The page holds the run as data, and its script only inserts text, so message contents are
+//!   never interpreted as markup.
 
 mod by_panic;
 mod change;
@@ -55,11 +55,11 @@ pub fn beside_tests(name: &str) -> PathBuf {
     }
 }
 
-/// Writes the page of a run that failed, and says in a line where it is: `--- page: FILE`.
+/// Writes the page of a failed run, and prints a line with its path: `--- page: FILE`.
 pub fn leave(recorder: &Recorder, path: &Path) {
     match recorder.write(path) {
         Ok(()) => println!("--- page: {}", path.display()),
-        // What failed before is what counts.
+        // The original failure takes precedence.
         Err(error) => println!("--- no page: {}: {error}", path.display()),
     }
 }

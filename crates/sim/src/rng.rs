@@ -1,4 +1,5 @@
-//! Random draws that are the same for the same seed on every machine and in every version.
+//! A random number generator whose output for a seed is the same on every machine and in every
+//! version.
 
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Rng {
         self.below(n) == 0
     }
 
-    /// One of these, each as likely as another.
+    /// A uniformly chosen element.
     ///
     /// # Panics
     /// If there is none.
@@ -80,8 +81,8 @@ impl Rng {
         self.fraction() < probability
     }
 
-    /// A time of this mean, exponentially distributed, in whole nanoseconds: the waits of a process
-    /// without memory.
+    /// An exponentially distributed time with this mean, in whole nanoseconds: the waiting times of
+    /// a memoryless process.
     pub fn exponential(&mut self, mean: Duration) -> Duration {
         let times = -natural_logarithm(1.0 - self.fraction());
         Duration::from_nanos((mean.as_nanos() as f64 * times) as u64)

@@ -1,26 +1,26 @@
-//! Every schedule of a few nodes: breadth first over all states that they and the messages between
-//! them can be in, with rules at each step and in each state.
+//! Exhaustive exploration of all schedules of a few nodes: a breadth-first search over all states
+//! of the nodes and messages, with rules checked at each step and in each state.
 //!
-//! Nodes are values that are given inputs and make outputs of them ([`System`]). The network is the
-//! worst there is: a message that was sent may be received at any time, any number of times, or
-//! never. Crashes, lost writes and timers are inputs like others, as often as a budget allows, and
-//! within it the search is complete: no seed, no luck. What it finds first is a shortest way to it.
+//! Nodes are values that map inputs to outputs ([`System`]). The network is maximally adversarial:
+//! a sent message may be received at any time, any number of times, or never. Crashes, lost writes
+//! and timers are ordinary inputs, limited by a budget, within which the search is complete. A
+//! violation is found with a shortest path to it.
 //!
-//! Few nodes and small budgets are enough to find most mistakes of a protocol, and make millions of
-//! states. To keep them few:
+//! Few nodes and small budgets suffice to find most mistakes of a protocol, but already give
+//! millions of states. To reduce their number:
 //!
-//! - the hash of a node leaves out what makes no difference: time, generators, counters;
-//! - states that differ in names only are one ([`System::renamings`]);
-//! - steps that nobody can tell are taken only on the way to others ([`System::is_silent`]);
-//! - each step of a node is computed once, and a state is a few numbers.
+//! - the hash of a node omits irrelevant state: time, generators, counters;
+//! - states that differ only by a renaming are merged ([`System::renamings`]);
+//! - unobservable steps are only taken before others ([`System::is_silent`]);
+//! - each step of a node is computed once, and a state is stored as a few numbers.
 //!
-//! A search that has met nothing has shown nothing. So it is told what it must meet
-//! ([`verify`]).
+//! A search that reaches nothing interesting proves nothing, so it is given goals that it must
+//! reach ([`verify`]).
 //!
 //! # Example
 //!
-//! Two clients of a lock that is a message: whoever receives it works, and gives it back when it is
-//! done. Messages may come twice.
+//! Two clients of a lock that is a message: the receiver works, and returns it when done. Messages
+//! may be duplicated.
 //!
 //! ```
 //! use synod_sim::search::{Inputs, State, Step, System, search};
@@ -104,7 +104,7 @@ pub use explore::{PLACES_MAX, search};
 pub use found::{Found, STATES_MAX, Violation, verify};
 pub use system::{Inputs, State, Step, System};
 
-/// Of the places from 0 to `size`, exclusive: the one that changes nothing first.
+/// All permutations of the places from 0 to `size`, exclusive, starting with the identity.
 pub fn permutations(size: usize) -> Vec<Vec<usize>> {
     let Some(last) = size.checked_sub(1) else {
         return vec![Vec::new()];

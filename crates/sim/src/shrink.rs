@@ -1,4 +1,4 @@
-//! A failing run, made small.
+//! Reduction of a failing run.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::campaign::{Failure, Trial, watch};
 use crate::world::{Fault, FaultKind, NodeId, Script};
 
-/// Makes a failing trial small: what is left is needed for the failure, or the tries are spent.
+/// Reduces a failing trial until every remaining part is needed for the failure, or the tries are
+/// used up.
 ///
-/// It records what struck as a [`Script`] and tries without each kind of fault, with fewer nodes and
+/// It records the faults as a [`Script`] and retries without each kind of fault, with fewer nodes and
 /// clients, with a shorter horizon, and without parts of the script (delta debugging: Zeller and
 /// Hildebrandt, Simplifying and isolating failure-inducing input, 2002). A smaller trial counts if it
 /// [fails in the same way](Failure::is_like). In the end no single fault of the script can be left
@@ -50,7 +51,7 @@ pub struct Shrink {
     clients_min: usize,
 }
 
-/// What is left.
+/// The result of shrinking.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Shrunk {
@@ -145,7 +146,7 @@ struct Search<R> {
 }
 
 impl<T, R: Fn(&Trial) -> T> Search<R> {
-    /// Takes over a smaller trial if it fails in the same way.
+    /// Accepts a smaller trial if it fails in the same way.
     fn accept(&mut self, smaller: Trial) -> bool {
         if self.tries_left == 0 || smaller == self.trial {
             return false;
@@ -166,8 +167,7 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
         trial
     }
 
-    /// What the nemesis drew becomes a script, so that leaving out one fault leaves the others where
-    /// they are.
+    /// Turns the drawn faults into a script, so that removing one fault does not change the others.
     fn record(&mut self) {
         if self.trial.options.script.is_none() {
             let script = Script::from(self.failure.faults.as_slice());
@@ -185,7 +185,7 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
         }
     }
 
-    /// Ends with the failure, or in half the time.
+    /// Shortens the horizon to the time of the failure, or by half.
     fn shorten(&mut self) {
         let at = self.failure.at.saturating_add(Duration::from_nanos(1));
         if at < self.trial.horizon {
@@ -200,8 +200,8 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
         }
     }
 
-    /// The fewest nodes and clients that do, with the faults where they are or moved to the nodes
-    /// that are left. What rotted on a minority must not become the rot of a majority.
+    /// Finds the fewest nodes and clients that still fail, with the faults kept or moved to the
+    /// remaining nodes. Bit rot on a minority must not become bit rot on a majority.
     fn thin_out(&mut self, nodes_min: u64, clients_min: usize) {
         for nodes in nodes_min.max(1)..self.trial.nodes {
             let fewer = self.with(|trial| trial.nodes = nodes);
@@ -230,8 +230,8 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
         }
     }
 
-    /// Leaves out parts of the script: halves, quarters, and at last single faults, until none can
-    /// be left out.
+    /// Removes parts of the script: halves, quarters, and finally single faults, until none can be
+    /// removed.
     fn minimize_script(&mut self) {
         let mut parts = 2;
         loop {

@@ -44,11 +44,11 @@ pub use script::{Script, ScriptError};
 pub use stats::WorldStats;
 pub use swarm::Swarm;
 
-/// A deterministic simulation of processes that exchange messages, keep disks, and die.
+/// A deterministic simulation of processes that exchange messages, write to disks, and crash.
 ///
-/// One thread, one seed, no real time: a queue holds what is going to happen, and
-/// [`step`](Self::step) takes the earliest of it, moves the clock there, and lets one process do
-/// one step. Equal seeds, options and calls give equal runs, which
+/// It uses one thread, one seed and no real time: a queue holds future events, and
+/// [`step`](Self::step) takes the earliest one, advances the clock to it, and runs one step of one
+/// process. Equal seeds, options and calls give equal runs, which
 /// [`fingerprint`](Self::fingerprint) shows.
 ///
 /// ```text
@@ -58,10 +58,11 @@ pub use swarm::Swarm;
 /// ```
 ///
 /// Invariants:
-/// - time never goes back; what falls on the same instant happens in the order in which it was
-///   asked for;
-/// - a process gets no timer and no sync of an earlier incarnation, but does get messages to one;
-/// - a node that is down has no process, and its disk is what the crash left.
+/// - time never goes back; events of the same instant happen in the order in which they were
+///   queued;
+/// - a process receives no timer or sync of an earlier incarnation, but does receive messages
+///   addressed to one;
+/// - a node that is down has no process, and its disk is as the crash left it.
 ///
 /// ```
 /// use std::io;
@@ -115,10 +116,10 @@ pub struct World<P: Process> {
     struck: Vec<(Duration, Fault)>,
     trace: Trace<P::Message>,
     stats: WorldStats,
-    /// For messages of the next step, and for the text of the next input.
+    /// Buffers for the messages of the next step and the text of the next input.
     outbox: Vec<(NodeId, P::Message)>,
     text: String,
-    /// Who records, if anybody does.
+    /// The recorder, if the run is recorded.
     recording: Option<Box<Recording<P>>>,
 }
 
@@ -156,7 +157,7 @@ enum Scheduled<P: Process> {
     Nemesis(FaultKind),
     /// A fault that was drawn or written before.
     Strike(Box<Fault>),
-    /// A doomed node that has not died yet does.
+    /// A doomed node that has not crashed yet crashes now.
     StrikeExpires {
         node: NodeId,
         incarnation: u64,
@@ -168,8 +169,9 @@ impl<P: Process> World<P> {
     /// A world of `nodes` nodes, numbered from 1, each with an empty disk, all started at time
     /// zero.
     ///
-    /// The world draws from forks of `Rng::new(seed)`. A test that forks a generator of its own from
-    /// the seed changes it first, as by `Rng::new(!seed)`, or it draws what the first node draws.
+    /// The world draws from forks of `Rng::new(seed)`. A test that needs its own generator must
+    /// derive it from a changed seed, such as `Rng::new(!seed)`, or it gets the draws of the first
+    /// node.
     pub fn new(seed: u64, nodes: u64, options: WorldOptions, shared: P::Shared) -> Self {
         Self::with_disks(seed, Self::empty_disks(seed, nodes), options, shared)
     }
@@ -246,13 +248,12 @@ impl<P: Process> World<P> {
         self.queue.next_at()
     }
 
-    /// Lets the next event happen and tells its time; `None` if nothing is going to happen any
-    /// more.
+    /// Processes the next event and returns its time; `None` if there are no more events.
     ///
     /// # Panics
-    /// After a million events at one instant: some process asks again and again for what is due at
-    /// once, and time stands still. And when a million events wait: messages multiply, as they do
-    /// when each one is answered and the network repeats some.
+    /// After a million events at one instant, when some process keeps requesting events that are
+    /// due at once. And when a million events are queued, when messages multiply, as they do if
+    /// each one is answered and the network duplicates some.
     pub fn step(&mut self) -> Option<Duration> {
         let (at, ticket, scheduled) = self.queue.pop()?;
         assert!(at >= self.now, "time never goes back");
@@ -296,7 +297,7 @@ impl<P: Process> World<P> {
         Some(at)
     }
 
-    /// Lets everything happen that is due until `time`, and moves the clock there.
+    /// Processes all events up to `time`, and advances the clock to it.
     pub fn run_until(&mut self, time: Duration) {
         while self.queue.next_at().is_some_and(|at| at <= time) {
             self.step();
@@ -304,9 +305,9 @@ impl<P: Process> World<P> {
         self.now = self.now.max(time);
     }
 
-    /// Runs while `condition` holds, but not beyond `limit`. Tells whether it ceased to hold:
-    /// `false` means that the time is over (the clock then stands at `limit`) or that nothing is
-    /// going to happen any more.
+    /// Runs while `condition` holds, but not beyond `limit`. Returns whether it ceased to hold:
+    /// `false` means that the limit was reached (the clock is then at `limit`) or that there are no
+    /// more events.
     pub fn run_while(&mut self, limit: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
         while condition(self) {
             match self.queue.next_at() {
@@ -320,13 +321,13 @@ impl<P: Process> World<P> {
         true
     }
 
-    /// Asks `node` for something, now; it happens with the next steps. If the node is down by then,
-    /// the input is dropped.
+    /// Submits an input to `node` now; it is handled in the next steps. If the node is down by
+    /// then, the input is dropped.
     pub fn inject(&mut self, node: NodeId, input: P::Input) {
         self.inject_at(self.now, node, input);
     }
 
-    /// Asks at a later time.
+    /// Submits an input at a later time.
     pub fn inject_at(&mut self, at: Duration, node: NodeId, input: P::Input) {
         self.queue
             .push(at.max(self.now), Scheduled::Input { node, input });
@@ -338,7 +339,7 @@ impl<P: Process> World<P> {
         self.nodes[self.index(node)?].process.as_ref()
     }
 
-    /// The process that runs on `node`, if it is up, to be changed behind the world's back.
+    /// Mutable access to the process on `node`, if it is up, outside of the simulation.
     pub fn process_mut(&mut self, node: NodeId) -> Option<&mut P> {
         let index = self.index(node)?;
         self.nodes[index].process.as_mut()
@@ -350,19 +351,19 @@ impl<P: Process> World<P> {
         Some(&self.nodes[self.index(node)?].disk)
     }
 
-    /// What the monotonic clock of `node` shows.
+    /// The monotonic clock of `node`.
     #[must_use]
     pub fn local_now(&self, node: NodeId) -> Option<Duration> {
         Some(self.nodes[self.index(node)?].clock.local(self.now))
     }
 
-    /// What the wall clock of `node` shows, since the epoch of Unix.
+    /// The wall clock of `node`, since the Unix epoch.
     #[must_use]
     pub fn wall(&self, node: NodeId) -> Option<Duration> {
         Some(self.nodes[self.index(node)?].clock.wall(self.now))
     }
 
-    /// What every wall clock should show.
+    /// The true wall-clock time.
     #[must_use]
     pub fn true_wall(&self) -> Duration {
         clock::WALL_START + self.now
@@ -381,14 +382,14 @@ impl<P: Process> World<P> {
         self.nodes.iter().map(|node| node.id).collect()
     }
 
-    /// The faults that have struck by the nemesis or by the script, in order: a [`Script`] of them
-    /// lets the same ones strike again. What a test does by itself is not among them.
+    /// The faults injected by the nemesis or the script, in order: a [`Script`] of them injects the
+    /// same ones again. Faults injected by the test itself are not included.
     #[must_use]
     pub fn faults(&self) -> &[(Duration, Fault)] {
         &self.struck
     }
 
-    /// What all processes share.
+    /// The state shared by all processes.
     #[must_use]
     pub fn shared(&self) -> &P::Shared {
         &self.shared
@@ -412,8 +413,8 @@ impl<P: Process> World<P> {
         &self.options
     }
 
-    /// The options, to be changed while the world runs. Faults that the nemesis draws come to pass
-    /// only if they were on from the beginning, and so does a script.
+    /// The options, to be changed while the world runs. Faults drawn by the nemesis, and a script,
+    /// only take effect if they were set from the beginning.
     pub fn options_mut(&mut self) -> &mut WorldOptions {
         &mut self.options
     }
@@ -439,9 +440,9 @@ impl<P: Process> World<P> {
         digest.value()
     }
 
-    /// Where `node` is in the list of nodes.
+    /// The index of `node` in the list of nodes.
     fn index(&self, node: NodeId) -> Option<usize> {
-        // Nodes are numbered from 1, unless somebody has brought disks of other numbers.
+        // Nodes are numbered from 1, unless disks with other numbers were given.
         let guess = node.0.wrapping_sub(1) as usize;
         if self.nodes.get(guess).is_some_and(|found| found.id == node) {
             return Some(guess);
@@ -456,7 +457,7 @@ impl<P: Process> World<P> {
     }
 }
 
-/// What a failing test prints: the seed, the options, the counts, and the last events.
+/// For failing tests: the seed, the options, the counts, and the last events.
 impl<P: Process> fmt::Display for World<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -473,8 +474,7 @@ impl<P: Process> fmt::Display for World<P> {
     }
 }
 
-/// A world that ends by the panic of a run that somebody [watches](crate::Campaign) leaves its last
-/// words.
+/// A world that is dropped by a panic under a [campaign](crate::Campaign) reports its last events.
 impl<P: Process> Drop for World<P> {
     fn drop(&mut self) {
         if campaign::is_watched() {
@@ -493,8 +493,8 @@ impl<P: Process> fmt::Debug for World<P> {
     }
 }
 
-/// Far more than any step needs, and soon reached by a process that sets a timer in the past again
-/// and again.
+/// Far more than any step needs, and quickly reached by a process that keeps setting timers in the
+/// past.
 const EVENTS_AT_ONE_INSTANT_MAX: u64 = 1_000_000;
 const QUEUED_MAX: usize = 1_000_000;
 const DISK_SEED: u64 = 0xa076_1d64_78bd_642f;

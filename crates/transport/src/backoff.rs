@@ -1,13 +1,12 @@
-//! How long to wait before the next attempt, without a clock.
+//! Exponential backoff with jitter, without a clock.
 
 use crate::draws::Draws;
 use std::time::Duration;
 
 /// Waits that double from `min` to `max`, each drawn from the upper half of its range.
 ///
-/// The jitter keeps nodes that lost the same peer at the same moment from returning at the same
-/// moment. It comes from a small generator of its own, seeded by the owner, so that a run can be
-/// repeated.
+/// The jitter keeps nodes that lost the same peer at the same moment from reconnecting at the same
+/// moment. It comes from its own generator, seeded by the owner, so that a run is reproducible.
 ///
 /// Invariant: every wait is within `ceiling / 2 ..= ceiling`, and `min <= ceiling <= max`.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ impl Backoff {
         }
     }
 
-    /// How long to wait now. The wait after it is twice as long.
+    /// The time to wait before the next attempt. Doubles the ceiling for the one after.
     pub(crate) fn wait(&mut self) -> Duration {
         let half = self.ceiling / 2;
         let part = half.mul_f64(self.draws.next() as f64 / u64::MAX as f64);
@@ -39,13 +38,13 @@ impl Backoff {
         wait
     }
 
-    /// The last attempt was a success: the next wait is a short one.
+    /// Resets the ceiling to the minimum after a successful attempt.
     pub(crate) fn reset(&mut self) {
         self.ceiling = self.min;
     }
 }
 
-/// No peer is worth a longer silence, whatever is configured.
+/// The upper bound of a wait, whatever is configured.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

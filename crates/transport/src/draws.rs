@@ -1,4 +1,4 @@
-//! Draws that a seed decides, for what must be the same in each run.
+//! A seeded random number generator, for reproducible choices.
 
 /// SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ impl Draws {
         mixed(self.0)
     }
 
-    /// Below `bound`, or 0 when that is 0. The bias is of no account here.
+    /// A number below `bound`, or 0 when `bound` is 0. The modulo bias does not matter here.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or_default()
     }

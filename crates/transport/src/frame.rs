@@ -1,4 +1,4 @@
-//! How messages stand on a stream of bytes, without any I/O.
+//! The framing of messages on a byte stream, without I/O.
 //!
 //! ```text
 //!  byte 0          4          8          12                12 + length
@@ -8,13 +8,12 @@
 //!       └──────────┴──────────┴──────────┴───────────────────┘
 //! ```
 //!
-//! The header carries a checksum of its own, so that a length is believed only when it is whole: a
-//! flipped bit in it is noticed at once instead of after gigabytes that never come. The length is
-//! compared with the limit before anything is allocated for it. A stream that broke these rules
-//! once has no known frame boundary any more and is closed.
+//! The header has its own checksum, so that a corrupted length is detected at once instead of after
+//! gigabytes that never arrive. The length is compared with the limit before anything is allocated
+//! for it. After an invalid frame the next frame boundary is unknown, so the stream is closed.
 //!
-//! A checksum finds accidents. It does not authenticate: who can write into the stream can forge a
-//! frame.
+//! A checksum detects accidental corruption. It does not authenticate: anyone who can write to the
+//! stream can forge a frame.
 
 use crate::Parcel;
 use bytes::{Buf, Bytes, BytesMut};
@@ -39,14 +38,14 @@ pub fn header(parcel: &Parcel) -> Option<[u8; HEADER_BYTES]> {
     Some(header)
 }
 
-/// Why a stream is no sequence of frames.
+/// Why a stream is not a valid sequence of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
     /// The header does not match its own checksum.
     #[error("a frame's header does not match its checksum")]
     Header,
-    /// A whole header announces more than the limit.
+    /// A valid header announces a payload longer than the limit.
     #[error("a frame of {bytes} bytes exceeds the limit of {bytes_max}")]
     TooLong {
         /// The announced length of the payload.
@@ -59,10 +58,10 @@ pub enum FrameError {
     Payload,
 }
 
-/// Finds the frames in a stream of bytes that comes in pieces of any size.
+/// Decodes frames from a byte stream that arrives in pieces of any size.
 ///
-/// Payloads are slices of the buffer that was read into: nothing is copied, and a payload that is
-/// kept keeps up to that buffer's size in memory. After an error the decoder stays at it.
+/// Payloads are slices of the read buffer: nothing is copied, and a retained payload keeps the
+/// whole buffer in memory. Errors are permanent: every later call returns the same one.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -77,7 +76,7 @@ pub enum FrameError {
 /// assert_eq!(decoder.poll_frame(), Ok(Some(Bytes::from_static(b"hello"))));
 /// ```
 ///
-/// Invariant: `next` is a header that was verified, is within the limit, and is cut off the buffer.
+/// Invariant: `next` is a verified header within the limit, already removed from the buffer.
 pub struct Decoder {
     buffer: BytesMut,
     next: Option<Header>,
@@ -86,7 +85,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream, which refuses payloads over `payload_bytes_max`.
+    /// A decoder at the start of a stream, which rejects payloads longer than `payload_bytes_max`.
     #[must_use]
     pub fn new(payload_bytes_max: usize) -> Self {
         Self {
@@ -97,13 +96,13 @@ impl Decoder {
         }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Appends the next bytes of the stream.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Where to append the next bytes of the stream without a copy: has room for the rest of the
-    /// frame that has begun, or for many small ones.
+    /// The buffer to read the next bytes of the stream into without a copy: it has room for the
+    /// rest of the current frame, or for many small ones.
     pub(crate) fn space(&mut self) -> &mut BytesMut {
         let wanted = self
             .next
@@ -114,11 +113,11 @@ impl Decoder {
         &mut self.buffer
     }
 
-    /// The payload of the next whole frame, `None` while it has not all come.
+    /// The payload of the next complete frame, `None` until it has arrived.
     ///
     /// # Errors
     ///
-    /// When the stream is not a sequence of frames; then for ever.
+    /// When the stream is not a valid sequence of frames; the error is permanent.
     pub fn poll_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -193,9 +192,10 @@ impl Header {
     }
 }
 
-/// What one read may bring: enough for many small frames, small enough to pin.
+/// The size of one read: enough for many small frames, and little enough that a retained payload
+/// may keep it in memory.
 const READ_BYTES: usize = 64 * 1024;
-/// With less room than this left a read is not worth its system call.
+/// With less free space than this a read is not worth its system call.
 const SPACE_BYTES_MIN: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The first words on a connection: who speaks, to whom, and whether the other side will have it.
+//! The greeting that opens a connection: sender, addressee, and whether the acceptor accepts the
+//! dialer.
 //!
 //! ```text
 //!  byte 0        4         6         8      16          32      40        56      64      72
@@ -13,27 +14,28 @@
 //!       ─┴─────────────┴────────┴─────────┘
 //! ```
 //!
-//! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in
-//! the same form, with verdict 0, or with the code of a [`Refused`] and zeros for all that it is, after
-//! which it closes. The first
-//! eight bytes keep their place in all versions, so that nodes of different versions can tell each
-//! other why they part.
+//! All numbers are little endian. The dialer sends first, with verdict 0. The acceptor answers in the
+//! same format, with verdict 0, or with the code of a [`Refused`] and zeros for its own identity, after
+//! which it closes the connection. The layout of the first eight bytes is the same in all versions, so
+//! that nodes of different versions can report the mismatch to each other.
 //!
-//! Anybody can say a hello in the name of a node. Before one that tells of an incarnation which was not met yet is
-//! believed, the node is asked at the address that it is known by: with a greeting whose verdict is
-//! 65,535, and in which everything else is what was claimed. Whoever has said that of itself answers with
-//! verdict 0; and yes or no is all that it says, so nobody needs to be known to be answered.
+//! A hello can be forged. Before one with a new incarnation is accepted, the node is queried at its configured
+//! address: with a greeting whose verdict is 65,535 and whose other fields repeat the claim. A node whose own
+//! hello this is answers with verdict 0. The answer discloses nothing but yes or no, so queries from unknown peers
+//! are answered too.
 
 use crate::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The name of a cluster. Nodes of different clusters do not talk, even if their node ids fit.
+/// The id of a cluster. Nodes of different clusters refuse each other, even if their node ids
+/// match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u128);
 
-/// The name of a data directory, drawn at random when it was made. A node that lost its disk has
-/// lost what it promised: under its old name it comes with another disk id, and its peers can tell.
+/// The id of a data directory, drawn at random when the directory is created. A node that lost its
+/// disk has lost its promises (votes, for one): it returns under its old node id with a new disk
+/// id, by which its peers notice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiskId(pub u128);
 
@@ -49,21 +51,21 @@ impl fmt::Display for DiskId {
     }
 }
 
-/// Who a node is.
+/// The identity of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// The cluster it belongs to.
     pub cluster: ClusterId,
-    /// Its name in the cluster.
+    /// Its id in the cluster.
     pub node: NodeId,
-    /// The data directory it stands on.
+    /// The data directory it runs on.
     pub disk: DiskId,
-    /// How often that directory was opened before: of two incarnations of one disk the greater is the
-    /// later.
+    /// Its incarnation, counted per directory: the greater of two boots of one disk is the later.
     pub boot: u64,
-    /// Drawn anew in each incarnation: two copies of one disk count alike, and are told apart by it.
+    /// Drawn at random in each incarnation; it distinguishes two copies of one disk with equal boot
+    /// counters.
     pub nonce: u64,
-    /// What its groups are founded on.
+    /// The configuration of its groups, in short.
     pub founding: Founding,
 }
 
@@ -81,8 +83,8 @@ impl fmt::Debug for Hello {
 }
 
 impl Hello {
-    /// A hello without a nonce, of a node that is founded on nothing: for whoever knows the lives of its
-    /// nodes by other means.
+    /// A hello without a nonce and with an empty founding, for owners that track incarnations by other
+    /// means.
     #[must_use]
     pub fn new(cluster: ClusterId, node: NodeId, disk: DiskId, boot: u64) -> Self {
         Self {
@@ -96,70 +98,70 @@ impl Hello {
     }
 }
 
-/// What the groups of a node are founded on, in short: protocols, voters, quorums, formats. It is its
-/// owner's business what goes into it; nodes that differ in it do not understand each other.
+/// A digest of the configuration of a node's groups: protocols, voters, quorums, formats. The owner
+/// chooses what goes into it; nodes that differ in it refuse each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Founding {
-    /// The position in the log that decided it; 0 for what a node is born with. Only what was decided at
-    /// the same position is compared: one of two nodes may have come further.
+    /// The log position at which it was decided; 0 for a node's initial configuration. Digests are
+    /// compared only at equal positions, because one of two nodes may be ahead.
     pub decided_at: u64,
-    /// A digest.
+    /// The digest of the configuration.
     pub digest: u64,
 }
 
-/// Why a node will not talk to another.
+/// Why a node refuses a connection with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It speaks another version of the protocol.
+    /// The peer uses another version of the protocol.
     #[error("another version of the protocol")]
     Version,
-    /// It belongs to another cluster.
+    /// The peer belongs to another cluster.
     #[error("another cluster")]
     Cluster,
-    /// It has the very name of the node it talks to.
-    #[error("the node's own name")]
+    /// The peer has the id of the node that it connects to.
+    #[error("the node's own id")]
     Oneself,
-    /// It is not among the peers.
-    #[error("a node that is no peer")]
+    /// The node is not among the configured peers.
+    #[error("a node that is not a peer")]
     UnknownNode,
-    /// It is, or wanted, another node than the one at this address.
+    /// The node at this address is not the one that was dialed.
     #[error("another node than the one at this address")]
     Misdirected,
-    /// It stands on another disk than the one its name is pinned to.
+    /// The peer runs on another disk than the one its node id is pinned to.
     #[error("another disk than the one the name is pinned to")]
     Disk,
-    /// Its incarnation is further after the last one that is known than any incarnation can be.
-    #[error("an incarnation too far after the last one that is known")]
+    /// The peer's incarnation is implausibly far ahead of the last known one.
+    #[error("an incarnation too far ahead of the last known one")]
     Leap,
-    /// It is an earlier incarnation of a node that has been met since.
+    /// A later incarnation of the peer has already connected.
     #[error("an earlier incarnation of a node that has been met since")]
     Stale,
-    /// There is no space left to store which disk it stands on.
-    #[error("no space is left to store which disk it stands on")]
+    /// There is no space left to record the peer's disk id.
+    #[error("no space is left to record the disk id")]
     Full,
-    /// Which disk it stands on cannot be stored.
-    #[error("which disk it stands on cannot be stored")]
+    /// The peer's disk id cannot be recorded.
+    #[error("the disk id cannot be recorded")]
     Unstored,
-    /// Whoever was asked whether it is welcome panicked.
-    #[error("whoever was asked whether it is welcome panicked")]
+    /// The callback that admits peers panicked.
+    #[error("the callback that admits peers panicked")]
     Unjudged,
-    /// Its groups are founded on something else.
+    /// The configuration of the peer's groups differs.
     #[error("groups that are founded on another protocol, other voters, quorums or formats")]
     Founding,
-    /// Another incarnation of a disk that was met in one that counts the same, or in an earlier one that still
-    /// lives: there are two copies of the disk.
+    /// Another incarnation of the same disk exists, with the same boot counter or with an earlier one and
+    /// still connected: there are two copies of the disk.
     #[error("a copy of a disk that another incarnation runs on")]
     Twin,
-    /// Nobody at the address that the node is known by says that it has said this.
-    #[error("an incarnation that nobody at the node's own address says it lives")]
+    /// The node at the peer's configured address did not confirm this hello.
+    #[error("an incarnation that the node at its own address does not confirm")]
     Unconfirmed,
-    /// An earlier incarnation of its disk, or a copy that counts alike, was met at its own address: the disk was put
-    /// back, and what it does not hold any more nobody knows.
-    #[error("a disk that was put back to what it had been")]
-    Doubted,
-    /// The certificate that it has shown is not of the node that it says it is.
-    #[error("a certificate that is not of the node that shows it")]
+    /// An earlier incarnation of its disk, or a copy with the same boot counter, was found at the peer's own
+    /// address: the disk was restored from an older state, and it is unknown what it has lost.
+    #[error("a disk that was restored to an earlier state")]
+    RolledBack,
+    /// The peer's certificate names another node than its hello.
+    #[error("a certificate that names another node than the hello")]
     Certificate,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
@@ -167,7 +169,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// How the reason is written: never 0, which means consent, nor as a question is.
+    /// The code of the reason: never 0, which means acceptance, nor the code of a query.
     fn code(self) -> u16 {
         match self {
             Self::Version => 1,
@@ -184,7 +186,7 @@ impl Refused {
             Self::Twin => 12,
             Self::Leap => 13,
             Self::Unconfirmed => 14,
-            Self::Doubted => 15,
+            Self::RolledBack => 15,
             Self::Certificate => 16,
             Self::Other(code) => code.clamp(1, ASKS - 1),
         }
@@ -206,31 +208,30 @@ impl Refused {
             12 => Self::Twin,
             13 => Self::Leap,
             14 => Self::Unconfirmed,
-            15 => Self::Doubted,
+            15 => Self::RolledBack,
             16 => Self::Certificate,
             other => Self::Other(other),
         }
     }
 }
 
-/// A [`Hello`] as it stands on the wire: addressed, and with the speaker's verdict on the hello it
-/// answers.
+/// A [`Hello`] on the wire: with its addressee and the sender's verdict on the hello it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Greeting {
-    /// Who speaks.
+    /// The sender's hello; in a query, the hello to be confirmed.
     pub hello: Hello,
-    /// To whom.
+    /// The addressee.
     pub to: NodeId,
-    /// Whether the speaker will have whom it answers; from who speaks first, `Ok`.
+    /// Whether the sender accepts the hello that it answers; `Ok` in the dialer's greeting.
     pub verdict: Result<(), Refused>,
-    /// It is no hello: whoever speaks wants to know whether it is `to` that has said this hello.
+    /// True for a query, which asks `to` whether this hello is its own.
     pub is_question: bool,
 }
 
-/// Why bytes are no greeting of this version.
+/// Why bytes are not a greeting of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// No greeting of any version, or a damaged one.
+    /// Not a greeting of any version, or a corrupted one.
     Garbage,
     /// A greeting of this other version.
     Version(u16),
@@ -239,8 +240,8 @@ pub enum Unreadable {
 }
 
 impl Greeting {
-    /// The answer to whoever is refused. It says why, and nothing about who refuses: whoever is no peer
-    /// would learn from it what to call itself.
+    /// The answer to a refused hello. It has the reason and zeros for this node's identity, which a
+    /// stranger could otherwise use to forge a hello.
     pub(crate) fn refusal(to: NodeId, reason: Refused) -> Self {
         let hello = Hello::new(ClusterId(0), NodeId(0), DiskId(0), 0);
         Self {
@@ -251,7 +252,7 @@ impl Greeting {
         }
     }
 
-    /// Asks the node that this hello tells of whether it is its own.
+    /// A query to the node that this hello names, whether it is its own.
     pub(crate) fn question(hello: Hello) -> Self {
         Self {
             hello,
@@ -261,7 +262,7 @@ impl Greeting {
         }
     }
 
-    /// What the node `own` says to this question; nothing else about itself.
+    /// The answer of node `own` to this query; it discloses nothing else.
     pub(crate) fn answer(&self, own: &Hello) -> Self {
         let is_own = self.to == own.node && self.hello == *own;
         let mut answer = Self::refusal(NodeId(0), Refused::Unconfirmed);
@@ -296,7 +297,7 @@ impl Greeting {
         bytes
     }
 
-    /// Whether the bytes that all versions share allow to read on.
+    /// Checks the bytes that all versions share.
     pub(crate) fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), Unreadable> {
         if let [TLS_HANDSHAKE | TLS_ALERT, TLS_MAJOR, ..] = prefix {
             return Err(Unreadable::Tls);
@@ -310,10 +311,10 @@ impl Greeting {
         }
     }
 
-    /// Reads a greeting; no two greetings are read from the same bytes, or one from two.
+    /// Decodes a greeting. The encoding is canonical: each greeting has exactly one.
     ///
     /// # Errors
-    /// Any bytes that are no greeting of this version.
+    /// When the bytes are not a greeting of this version.
     pub fn decode(bytes: &[u8; GREETING_BYTES]) -> Result<Self, Unreadable> {
         fn at<const N: usize>(bytes: &[u8; GREETING_BYTES], from: usize) -> [u8; N] {
             std::array::from_fn(|i| bytes[from + i])
@@ -346,7 +347,7 @@ impl Greeting {
         })
     }
 
-    /// Whether the node `own` may listen to whoever sent this, as far as the two names tell.
+    /// Whether the ids in this greeting allow the node `own` to accept it.
     pub(crate) fn judge(&self, own: &Hello) -> Result<(), Refused> {
         if self.hello.cluster != own.cluster {
             return Err(Refused::Cluster);
@@ -361,14 +362,14 @@ impl Greeting {
     }
 }
 
-/// The last incarnation that a peer was met in.
+/// The last known incarnation of a peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LastIncarnation {
     /// Its data directory.
     pub disk: DiskId,
-    /// Its number.
+    /// Its boot counter.
     pub boot: u64,
-    /// What tells it from a copy that counts alike.
+    /// Distinguishes it from a copy with the same boot counter.
     pub nonce: u64,
 }
 
@@ -382,21 +383,21 @@ impl fmt::Debug for LastIncarnation {
     }
 }
 
-/// The latest incarnation of each peer that was met.
+/// The latest known incarnation of each peer.
 ///
-/// Invariant: as long as a peer keeps its disk, its boot counter here never falls, and to each belongs one
-/// nonce.
+/// Invariant: as long as a peer keeps its disk, its boot counter here never decreases, and each counter
+/// has one nonce.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incarnations {
     seen: BTreeMap<NodeId, LastIncarnation>,
 }
 
-/// How an incarnation stands to those that were met, where it may be met.
+/// How an acceptable incarnation compares to the last known one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is the last that was met.
+    /// It is the last known one.
     Met,
-    /// The first of a peer or of a disk, or a later one.
+    /// It is the first of a peer or of a disk, or a later one.
     New,
 }
 
@@ -405,8 +406,8 @@ impl Incarnations {
         Self { seen }
     }
 
-    /// Whether this incarnation may be met. Without a bound one hello of the last incarnation there can be would
-    /// lock out the node itself.
+    /// Whether this incarnation is acceptable. Without a bound, a single forged hello with the greatest counter
+    /// would lock the node itself out.
     pub(crate) fn judge(&self, hello: &Hello) -> Result<Standing, Refused> {
         let before = self.seen.get(&hello.node);
         let of_this_disk = before.filter(|incarnation| incarnation.disk == hello.disk);
@@ -426,7 +427,7 @@ impl Incarnations {
         }
     }
 
-    /// Whether this is a later incarnation of a disk that was met in an earlier one.
+    /// Whether this is a later incarnation of a disk whose earlier one is known.
     pub(crate) fn is_later(&self, hello: &Hello) -> bool {
         let before = self.seen.get(&hello.node);
         before.is_some_and(|incarnation| {
@@ -434,9 +435,9 @@ impl Incarnations {
         })
     }
 
-    /// Notes that a peer was met and tells whether this is a later incarnation of one that was met before.
+    /// Records the peer's incarnation and returns whether it is later than one recorded before.
     ///
-    /// Another disk counts as a later incarnation: whether it is welcome was decided before.
+    /// Another disk counts as a later incarnation; whether it is admitted was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
         self.judge(hello)?;
         let &Hello {
@@ -448,15 +449,16 @@ impl Incarnations {
     }
 }
 
-/// The bytes of a greeting.
+/// The encoded greeting.
 pub const GREETING_BYTES: usize = 92;
-/// The length of what all versions share.
+/// The length of the part that all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
-/// No directory is opened so often. A node may well be met for the first time long after its first incarnation.
+/// More boots than any directory will see. The bound is large because a node's first contact may come long
+/// after its first incarnation.
 const LEAP_MAX: u64 = 1 << 32;
-/// In the place of a verdict: a question.
+/// The verdict field of a query.
 const ASKS: u16 = u16::MAX;
-/// The version of the greeting and of the frames behind it.
+/// The version of the greeting and of the frames that follow it.
 const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"SYND";
 /// The kinds of TLS records that a connection may begin with, and the first byte of their version.

@@ -2,49 +2,50 @@
 //!
 //! # Problem
 //!
-//! A consensus protocol wants little of a network: that a message, if it arrives, is the one that
-//! was sent, by the node it names. It lives with loss, repetition and reordering, because crashes
-//! bring these anyway. What it cannot live with is waiting: a slow peer must not hold up a fast
-//! one, a snapshot must not delay a heartbeat, and nothing may grow without bound while somebody
-//! does not listen.
+//! A consensus protocol needs little from a network: a message that arrives must be the one that
+//! was sent, by the node it names. Loss, duplication and reordering are tolerated, because crashes
+//! cause them anyway. Blocking is not: a slow peer must not delay a fast one, a snapshot must not
+//! delay a heartbeat, and no queue may grow without bound while a peer does not read.
 //!
-//! # What is promised, and what not
+//! # Guarantees
 //!
 //! | a message may | a message never |
 //! |---|---|
-//! | be lost: at a full lane, a broken stream, a cut link | arrives changed: TLS tells, and else CRC-32C (not malice) |
-//! | arrive twice | arrives in part |
-//! | overtake another, of its own lane too | arrives under another node's name: TLS tells, and else nobody may lie |
-//! | wait while its peer is away | makes its sender wait, or takes memory beyond a limit |
+//! | be lost: at a full lane, a broken stream, a cut link | arrives corrupted, by TLS or else CRC-32C (accidents) |
+//! | arrive twice | arrives truncated |
+//! | overtake another, even in its own lane | arrives under another node's id, by TLS or if nodes are honest |
+//! | wait while its peer is disconnected | blocks its sender, or uses memory beyond a limit |
 //!
-//! Frames and hello are of format version 0, which is unstable.
+//! The format of frames and hello is version 1 and not stable yet.
 //!
-//! # What protects it
+//! # Security
 //!
-//! Nothing is chosen for anybody ([`Security`]). A node that was told nothing speaks plain TCP and stays on its
-//! machine: it listens at loopback and dials loopback, however an address is written and wherever a name leads.
-//! Where [`Security::Insecure`] was said, whoever can reach a port can take any name.
+//! There is no default ([`Security`]). Until one is chosen, a node speaks plain TCP on loopback only: it
+//! neither listens nor dials elsewhere, whatever form an address has and whatever a name resolves to. With
+//! [`Security::Insecure`], anyone who can reach a port can impersonate any node.
 //!
-//! With feature `tls` and `Security::Tls` each connection is of TLS 1.3, and each end shows a certificate:
+//! With feature `tls` and `Security::Tls` each connection uses TLS 1.3, and each end presents a
+//! certificate:
 //!
-//! - The certificate of a node names it by a DNS name, `n3.c1.synod.internal` for node 3 of cluster 1. Who dials
-//!   asks for that name. Who accepts hears nobody who has no such name in this cluster, a client of the same CA
-//!   neither, and holds it against the hello.
-//! - Chains, times and revocation lists are checked by rustls' own verifiers, when a connection is made and while
-//!   it stands. Whoever is refused is counted by the reason ([`Untrusted`]), told in the log, and not heard.
-//! - No session is resumed, and nothing is sent before both have shown who they are.
-//! - Certificates change without a restart (`Tcp::reloader`): new connections are made before the old ones end, and
-//!   only those are dropped whom the new CAs and lists refuse. A reload that fails changes nothing.
-//! - Sealing happens in [`Transport::flush`], on the caller's thread. At most one record (16 KiB) is sealed ahead of
-//!   the socket, so that control overtakes bulk as it does without.
+//! - The certificate of a node names it by a DNS name, `n3.c1.synod.internal` for node 3 of cluster 1. The
+//!   dialer requires that name. The acceptor rejects a certificate without such a name in this cluster, such as
+//!   a client's of the same CA, and compares the name with the hello.
+//! - Rustls' own verifiers check chains, validity periods and revocation lists when a connection is made and
+//!   while it is open. A rejected peer is counted by the reason ([`Untrusted`]) and logged; nothing it sends is
+//!   processed.
+//! - Sessions are not resumed, and nothing is sent before both ends are authenticated.
+//! - Certificates change without a restart (`Tcp::reloader`): new connections are made before the old ones close,
+//!   and only those that the new CAs and lists reject are dropped. A reload that fails changes nothing.
+//! - Encryption happens in [`Transport::flush`], on the caller's thread. At most one record (16 KiB) is encrypted
+//!   ahead of the socket, so that control overtakes bulk as it does without TLS.
 //!
-//! The feature `ring`, on by default, brings the cryptography; with `tls` alone the process' default provider of
-//! rustls is used, whichever it is (`aws-lc-rs`, for one).
+//! The feature `ring`, on by default, provides the cryptography; with `tls` alone the process' default rustls
+//! provider is used (for example `aws-lc-rs`).
 //!
 //! # The loop
 //!
-//! The owner of a [`Transport`] says what a turn of its loop has to say, then lets it go, then
-//! listens:
+//! In each turn of its loop the owner of a [`Transport`] queues messages, flushes them, and polls
+//! for received ones:
 //!
 //! ```
 //! use std::future::poll_fn;
@@ -72,35 +73,40 @@
 //!  frame:       ├ length u32 ┼ CRC-32C of payload ┼ CRC-32C of the 8 bytes before ┼ payload ┤    little endian
 //! ```
 //!
-//! - Each node dials every peer and sends on what it dialed; what it accepted it reads. See
-//!   [`Tcp`].
+//! - Each node dials every peer. It sends on the connections it dialed and reads from those it
+//!   accepted. See [`Tcp`].
 //! - Waking another thread costs more than writing to a socket, so [`Transport::flush`] writes from
 //!   the caller's thread.
-//! - A frame that was begun is finished before another begins. All else is overtaken by control: a
-//!   sender that cuts its bulk into pieces keeps its heartbeats quick.
-//! - When a stream breaks, its half-written frame and the control lane are lost and bulk stays.
-//!   Control says what is true now, which after a break it no longer does; bulk is what the peer
-//!   will need all the same.
-//! - A [`Hello`] names cluster, node, disk and boot. Who does not fit is told why ([`Refused`]). An
-//!   earlier incarnation of a peer is refused; a later one takes the place of the earlier; and a peer that
-//!   shows itself is dialed at once.
-//! - Anybody can say a hello. One of an incarnation that was not met yet counts only when the peer says at the
-//!   address that it is known by, and is asked at for this, that it is its own: so a node's address in
-//!   [`TcpConfig::peers`] must lead to it from each of its peers.
+//! - A frame that was started is finished before another starts. Control overtakes everything else,
+//!   so a sender that splits bulk data into small messages keeps heartbeats prompt.
+//! - When a stream breaks, its partially written frame and the control lane are lost and bulk is
+//!   kept. Control messages describe the current state and are stale after a break; the peer still
+//!   needs the bulk data.
+//! - A [`Hello`] carries cluster, node, disk and boot. A peer that does not match is sent the reason
+//!   ([`Refused`]). An earlier incarnation of a peer is refused, a later one replaces the earlier, and a
+//!   peer that connects is dialed back at once.
+//! - A hello can be forged. One with a new incarnation is accepted only after the peer, queried at its
+//!   configured address, confirms it. A node's address in [`TcpConfig::peers`] must therefore lead to it from
+//!   each of its peers.
 //! - Peers may be added, removed and moved while the node runs ([`Transport::set_peers`]). Those that stay keep
 //!   their connections; their names are looked up each time they are dialed.
-//! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
-//!   that a partition ends when it ends and not when TCP's next retransmission is due.
+//! - The dialer owns the connection: when it receives no pulse for a while it closes it and dials
+//!   again, so that traffic resumes as soon as a partition heals and not when TCP's next
+//!   retransmission is due.
 //!
 //! # Features
 //!
-//! - `async-trait`: networks that are `async`, adapted both ways (`async_transport::AsyncTransport`).
-//! - `faulty`: links that fail on purpose, around any transport (`faulty::Faulty`).
+//! - `async-trait`: adapters between transports and `async` networks, both ways
+//!   (`async_transport::AsyncTransport`).
+//! - `faulty`: fault injection around any transport (`faulty::Faulty`).
 //!
-//! # What is left out
+//! # Out of scope
 //!
-//! Delivery, order and deduplication are the protocol's affair.
-//! Who may have crashed is guessed by the [`detector`]s, which go with any transport.
+//! Reliable delivery, ordering and deduplication are left to the protocol. The failure
+//! [`detector`]s, which work with any transport, report which peers may have crashed.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "async-trait")]
 pub mod async_transport;
@@ -129,8 +135,8 @@ pub use outbox::LaneLimits;
 #[cfg(feature = "tls")]
 pub use tcp::Reload;
 pub use tcp::{
-    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Security, Status,
-    Tcp, TcpConfig, shared_address,
+    Admit, BindError, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, OnRollback, PeerStatus, Security,
+    Status, Tcp, TcpConfig, shared_address,
 };
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsError};

@@ -1,14 +1,14 @@
-//! Which of many occurrences of one event are worth a line in the log, and how many were not told.
+//! A rate limit for log lines, which counts the suppressed ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Lets a few lines of each source through in a while, and counts the rest.
+/// Admits a few lines of each source in each time window, and counts the rest.
 ///
-/// Whoever knocks at a port a thousand times a second would otherwise write a thousand lines a second
-/// on our disk. A source is whatever the caller tells apart: an event and whom it is about. Sources
-/// beyond `sources_max` share one count, so neither memory nor lines grow with their number: in each
-/// `window` there are at most `(sources_max + 1) * lines_max` lines.
+/// Otherwise a thousand connection attempts a second would write a thousand log lines a second. A
+/// source is any key that the caller distinguishes, such as an event and its peer. Sources beyond
+/// `sources_max` share one count, so neither memory nor lines grow with their number: each `window`
+/// has at most `(sources_max + 1) * lines_max` lines.
 ///
 /// Time is an argument, counted from any fixed moment.
 ///
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// assert_eq!(limit.admit(now, "stranger"), Some(0));
 /// assert_eq!(limit.admit(now, "stranger"), Some(0));
 /// assert_eq!(limit.admit(now, "stranger"), None);
-/// // The next line tells how many are missing before it.
+/// // The next line reports how many were suppressed before it.
 /// assert_eq!(limit.admit(now + Duration::from_secs(10), "stranger"), Some(1));
 /// ```
 #[derive(Clone, Debug)]
@@ -30,18 +30,18 @@ pub struct LineLimit<K> {
     window: Duration,
     sources_max: usize,
     sources: BTreeMap<K, Told>,
-    /// Of all sources that had no place of their own.
+    /// Shared by all sources beyond `sources_max`.
     others: Told,
 }
 
-/// What was told of one source, and what was not.
+/// The admitted and suppressed lines of one source.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
-    /// When the window began.
+    /// The start of the window.
     since: Duration,
-    /// Lines in it.
+    /// Lines admitted in the window.
     lines: u32,
-    /// Occurrences without a line since the last line.
+    /// Occurrences suppressed since the last admitted line.
     suppressed: u64,
 }
 
@@ -63,8 +63,8 @@ impl<K: Ord> LineLimit<K> {
         }
     }
 
-    /// Whether this occurrence is told: `None` when not, and otherwise how many were not told since the
-    /// last line of the same source.
+    /// Whether to log this occurrence: `None` to suppress it, otherwise the number of suppressed ones
+    /// since the last line of the same source.
     pub fn admit(&mut self, now: Duration, source: K) -> Option<u64> {
         if !self.sources.contains_key(&source) && self.sources.len() >= self.sources_max {
             self.forget(now);
@@ -90,7 +90,7 @@ impl<K: Ord> LineLimit<K> {
         }
     }
 
-    /// Gives up the places of those who fell silent. What was not told of them is told of the others.
+    /// Removes idle sources. Their suppressed lines are added to the shared count.
     fn forget(&mut self, now: Duration) {
         let (window, others) = (self.window, &mut self.others);
         self.sources.retain(|_, told| {
@@ -132,7 +132,7 @@ mod tests {
         let mut limit = LineLimit::new(1, at(1_000), 4);
         let lines = (0..10_000).filter_map(|n| limit.admit(at(5), n)).count();
         assert_eq!((lines, limit.sources.len()), (5, 4));
-        // Those that fell silent make room, and what they did not say is not forgotten.
+        // Idle sources make room, and their suppressed lines are still counted.
         assert_eq!(limit.admit(at(5), 0), None);
         assert_eq!(limit.admit(at(1_005), 77_777), Some(0));
         assert_eq!(limit.sources.len(), 1);

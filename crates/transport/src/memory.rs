@@ -1,4 +1,4 @@
-//! A network within one process: for tests, examples, and simulations without a simulator.
+//! An in-process network for tests and examples.
 
 use crate::{Lane, LaneLimits, NodeId, Parcel, Transport, outbox::Outbox};
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 /// A network of nodes in this process. Clones are handles to the same network.
 ///
 /// Every ordered pair of nodes has a link with two bounded lanes. A healthy link delivers
-/// everything in order, control first; a link that was [`cut`](Self::cut) loses what is flushed
-/// into it. What was flushed before the cut has arrived.
+/// everything in order, control first; a link that was [`cut`](Self::cut) loses messages flushed
+/// after the cut. Messages flushed before the cut have arrived.
 #[derive(Clone, Debug)]
 pub struct MemoryNetwork {
     hub: Arc<Mutex<Hub>>,
@@ -36,8 +36,8 @@ impl MemoryNetwork {
         }
     }
 
-    /// Enters the network as `id`. A node that is in the network under this name is replaced, as by
-    /// a restart: its end is closed, and what waited for it is lost.
+    /// Joins the network as `id`. An existing end with this id is replaced, as by a restart: it is
+    /// closed, and its undelivered messages are lost.
     #[must_use]
     pub fn join(&self, id: NodeId) -> Memory {
         let mut hub = self.lock();
@@ -57,7 +57,7 @@ impl MemoryNetwork {
         }
     }
 
-    /// From now on nothing gets from `from` to `to`. The other direction is not touched.
+    /// Drops all messages from `from` to `to` from now on. The other direction is not affected.
     pub fn cut(&self, from: NodeId, to: NodeId) {
         self.lock().cuts.insert((from, to));
     }
@@ -68,7 +68,7 @@ impl MemoryNetwork {
     }
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
-        // No code runs under the lock that could leave the hub half changed.
+        // A poisoned lock is safe to use: no panic can leave the hub partially changed.
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,26 +83,26 @@ impl Default for MemoryNetwork {
     }
 }
 
-/// One node's end of a [`MemoryNetwork`]. Dropping it leaves the network.
+/// One node's end of a [`MemoryNetwork`]. Dropping it makes the node leave the network.
 #[derive(Debug)]
 pub struct Memory {
     network: MemoryNetwork,
     id: NodeId,
-    /// Which joining of the network this is: a handle that was replaced has no part in it any more.
+    /// The number of this join: a replaced handle has an older one and is ignored.
     join: u64,
     queued: BTreeMap<NodeId, Outbox<Parcel>>,
     lost: u64,
 }
 
 impl Memory {
-    /// The name under which this end joined.
+    /// The id under which this end joined.
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
     }
 
-    /// How many messages this end has lost in sending: to full lanes, cut links, absent nodes, and
-    /// itself.
+    /// How many messages that this end sent were lost: to full lanes, cut links, absent nodes, or
+    /// because they were addressed to itself.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -181,8 +181,8 @@ struct Hub {
     joins: u64,
 }
 
-/// What has arrived at one node: a link for each sender, so that none can push out what another
-/// sent.
+/// The messages that arrived at one node, with a separate link for each sender, so that no sender
+/// can displace another's messages.
 #[derive(Debug)]
 struct Mailbox {
     join: u64,
@@ -201,8 +201,8 @@ impl Mailbox {
         }
     }
 
-    /// Moves what `from` flushed into its link and tells how much of it was lost to the link's
-    /// limits.
+    /// Moves the messages that `from` flushed into its link and returns how many were lost to the
+    /// link's limits.
     fn deliver(
         &mut self,
         from: NodeId,
@@ -219,7 +219,7 @@ impl Mailbox {
         lost
     }
 
-    /// The next message: links in turn, so that a loud sender does not silence a quiet one.
+    /// The next message, round-robin over the links, so that a busy sender does not starve another.
     fn take(&mut self) -> Option<(NodeId, Parcel)> {
         let after = self.served.map_or(Unbounded, Excluded);
         let behind = self

@@ -1,9 +1,9 @@
-//! What is sent, to whom, and how urgent it is.
+//! Messages, node ids and priorities (lanes).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt;
 
-/// The name of a node, unique in its cluster and kept for the node's incarnation.
+/// The id of a node: unique in its cluster, and the same in all its incarnations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
@@ -13,24 +13,24 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// How urgent a message is. Lanes have queues of their own, so that a snapshot does not delay a
+/// How urgent a message is. Each lane has its own queue, so that a snapshot does not delay a
 /// heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Votes, heartbeats, acknowledgements: small, sent first. A full lane drops its *oldest*
-    /// message, because the newest says what is true now.
+    /// message, because the newest describes the current state.
     Control,
-    /// Log entries, snapshot parts: large, sent when nothing is left to control. A full lane
-    /// refuses the *newest* message, because what stands in front of it is what the receiver needs
-    /// first.
+    /// Log entries, snapshot chunks: large, sent when the control lane is empty. A full lane
+    /// refuses the *newest* message, because the receiver needs the older ones first.
     Bulk,
 }
 
 /// One message: a small head encoded for this peer, and bodies shared with the disk and with the
 /// other peers.
 ///
-/// The receiver sees one run of bytes, head first. Only the sender knows where the parts met, so a
-/// body that goes to four peers and to the log is encoded once and copied never.
+/// The receiver gets one contiguous run of bytes, head first; the boundaries between the parts are
+/// not transmitted. A body that goes to four peers and to the log is thus encoded once and never
+/// copied.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -43,7 +43,7 @@ pub enum Lane {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parcel {
-    /// The first bytes of the message, this peer's own.
+    /// The first bytes of the message, specific to this peer.
     pub head: Bytes,
     /// The rest of the message, in order.
     pub parts: Vec<Bytes>,
@@ -58,13 +58,13 @@ impl Parcel {
             .fold(self.head.len(), |sum, part| sum.saturating_add(part.len()))
     }
 
-    /// True when the message has no byte. An empty message is a legal one and arrives as such.
+    /// True when the message has no bytes. An empty message is legal and arrives as such.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The message as the receiver sees it: in one piece. Copies, unless there is only one piece.
+    /// The message in one piece, as the receiver gets it. Copies, unless there is only one piece.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         match self.parts.as_slice() {

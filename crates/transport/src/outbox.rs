@@ -1,17 +1,17 @@
-//! What waits to be sent to one peer: two bounded queues, and the rule by which each loses when it
-//! is full.
+//! The send queue of one peer: two bounded lanes, each with its own rule of what is lost when it is
+//! full.
 
 use crate::Lane;
 use std::collections::VecDeque;
 
-/// How much one lane to one peer may hold while the medium does not take it.
+/// How much one lane to one peer may hold until it can be sent.
 ///
-/// Both bounds hold at once. A message that alone exceeds `bytes_max` is refused.
+/// Both bounds apply. A message that alone exceeds `bytes_max` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneLimits {
-    /// The most messages that may wait.
+    /// The most queued messages.
     pub messages_max: usize,
-    /// The most bytes of messages that may wait.
+    /// The most bytes of queued messages.
     pub bytes_max: usize,
 }
 
@@ -28,8 +28,7 @@ impl LaneLimits {
     };
 }
 
-/// The two lanes to one peer. Items are whatever the medium queues; their length is told at the
-/// push.
+/// The two lanes to one peer. The item type is up to the medium; `push` is given an item's length.
 ///
 /// Invariants, asserted in debug builds:
 /// - a lane's `bytes` is the sum of the lengths of its items;
@@ -48,7 +47,7 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Queues an item of `bytes` and tells how many items were lost for it (perhaps this one).
+    /// Queues an item of `bytes` and returns how many items were lost for it (possibly this one).
     pub(crate) fn push(&mut self, lane: Lane, bytes: usize, item: T) -> u64 {
         match lane {
             Lane::Control => self.control.push_dropping_oldest(bytes, item),
@@ -56,8 +55,8 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Takes the item that is sent next: the oldest of control, or the oldest of bulk when control
-    /// is empty.
+    /// Removes the item to send next: the oldest of control, or the oldest of bulk when control is
+    /// empty.
     pub(crate) fn pop(&mut self) -> Option<(Lane, T)> {
         let control = self.control.pop().map(|item| (Lane::Control, item));
         control.or_else(|| self.bulk.pop().map(|item| (Lane::Bulk, item)))
@@ -72,7 +71,7 @@ impl<T> Outbox<T> {
             .map(|(_, item)| item)
     }
 
-    /// Forgets the control lane and tells how many items that lost.
+    /// Clears the control lane and returns how many items were lost.
     pub(crate) fn clear_control(&mut self) -> u64 {
         self.control.clear()
     }
@@ -81,7 +80,7 @@ impl<T> Outbox<T> {
         self.control.items.is_empty() && self.bulk.items.is_empty()
     }
 
-    /// The bytes that wait in both lanes.
+    /// The bytes queued in both lanes.
     pub(crate) fn bytes(&self) -> usize {
         self.control.bytes + self.bulk.bytes
     }

@@ -1,10 +1,9 @@
-//! Mutual TLS: what a node shows of itself, and whom it believes. Bytes in and bytes out, no socket.
+//! Mutual TLS: a node's certificate and the CAs it trusts. Bytes in and bytes out, no socket.
 //!
-//! A certificate is of a node when it has the node's name among its alternative names: see [`node_name`]. Each
-//! of two nodes shows one, and the CA's of the other decide whether it is believed; what rustls' own verifiers
-//! check is checked, and nothing is left to a verifier of ours. Version 1.3 alone is spoken. No session is
-//! resumed and nothing is sent before the handshake has ended, so a connection is never older than the
-//! certificates that it was made with.
+//! A certificate belongs to a node when the node's name is among its subject alternative names: see
+//! [`node_name`]. Both nodes present one, which the other verifies against its CAs with rustls' own verifiers;
+//! this crate has none of its own. Only TLS 1.3 is used. Sessions are not resumed and nothing is sent before
+//! the handshake is complete, so every connection was verified with a full handshake.
 
 mod config;
 mod names;

@@ -1,4 +1,4 @@
-//! The contract between whoever has messages to send and whatever carries them.
+//! The interface between a node and the network that carries its messages.
 
 use crate::{Hello, Lane, NodeId, Parcel, Status};
 use bytes::Bytes;
@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 /// Carries messages between the nodes of a cluster, lossy by contract.
 ///
 /// A message may be lost, may arrive twice, and may overtake another, also within a lane. It never
-/// arrives changed and never under another node's name. Whoever needs more (acknowledgement, order,
-/// once only) builds it above, which a consensus protocol does anyway.
+/// arrives changed and never under another node's name. Stronger guarantees (acknowledgement,
+/// order, exactly-once delivery) are built on top, which a consensus protocol does anyway.
 ///
-/// No method blocks or waits: a queue that is full loses something instead, by the rule of its
-/// [`Lane`], and counts it. Only [`poll_recv`](Self::poll_recv) may be asked to wake a task later.
+/// No method blocks or waits: a full queue loses a message instead, by the rule of its [`Lane`],
+/// and counts it. Only [`poll_recv`](Self::poll_recv) registers a task to be woken.
 ///
 /// The trait is object-safe: a node holds a `Box<dyn Transport>`.
 ///
@@ -33,40 +33,40 @@ use std::task::{Context, Poll};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Transport: Send + 'static {
-    /// Queues `parcel` for `to`. Nothing leaves before [`flush`](Self::flush), so that what a turn
-    /// of the caller's loop has to say leaves together. A message to the node itself, or to one the
-    /// transport does not know, is dropped.
+    /// Queues `parcel` for `to`. Nothing leaves before [`flush`](Self::flush), so that the messages
+    /// of one turn of the caller's loop leave together. A message to the node itself, or to an
+    /// unknown node, is dropped.
     fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel);
 
-    /// Hands what is queued to the medium, as far as the medium takes it without waiting. The rest
-    /// follows on its own as soon as the medium takes it: nobody needs to call again for that.
+    /// Writes the queued messages to the network, as far as it accepts them without waiting. The
+    /// rest follows as soon as the network accepts more, without another call.
     fn flush(&mut self);
 
-    /// The next message that arrived and who sent it. `None`: the transport is closed for good.
+    /// The next received message and its sender. `None`: the transport is closed for good.
     ///
-    /// When nothing is there the task of `cx` is woken once something is; only the task of the last
-    /// call is.
+    /// When none is available, the task of `cx` is woken once one is; only the task of the last
+    /// call is woken.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>>;
 
-    /// The incarnation of the peer that the last message came from which [`poll_recv`](Self::poll_recv) gave of
-    /// it: the boot counter of its hello. `None` for a transport whose peers say no hello, and then whoever
-    /// asks has to believe what the message says.
+    /// The incarnation of `peer` that sent the last message which [`poll_recv`](Self::poll_recv) returned from
+    /// it: the boot counter of its hello. `None` for a transport without hellos; callers then have to rely on
+    /// the contents of the message.
     fn incarnation(&self, _peer: NodeId) -> Option<u64> {
         None
     }
 
-    /// What it says of its own node to each peer, so that whoever drives it can see that it speaks for the
-    /// node and the incarnation that it is driven for. `None` for a transport that says no hello.
+    /// The hello that is sent to each peer, so that the owner can check that it names the owner's node and
+    /// incarnation. `None` for a transport without hellos.
     fn hello(&self) -> Option<Hello> {
         None
     }
 
-    /// From now on these are the peers, each with where it is reached, in whatever words this transport is told
-    /// that (`host:port` for [`Tcp`](crate::Tcp)); an entry of the node itself is ignored. What waits for a peer
-    /// that is no longer named is lost. A transport that reaches everybody without being told does nothing.
+    /// Replaces the set of peers, each with its address in the form that this transport uses (`host:port` for
+    /// [`Tcp`](crate::Tcp)); an entry for the node itself is ignored. Messages queued for a removed peer are
+    /// lost. A transport that needs no addresses does nothing.
     fn set_peers(&mut self, _peers: &BTreeMap<NodeId, String>) {}
 
-    /// What it has done, and how its peers stand; all zero for one that does not count.
+    /// Counters and the state of the peers; all zero for a transport that does not count.
     fn status(&self) -> Status {
         Status::default()
     }

@@ -1,16 +1,15 @@
-//! Why whoever is at the other end is not believed.
+//! Why the other end of a TLS connection is not trusted.
 
-/// Why a connection has ended that TLS was to protect: of whoever is at its other end it is not known that it
-/// is the node that it should be.
+/// Why a TLS connection was closed: its other end has not proved that it is the expected node.
 ///
-/// How often each came about stands in [`Status::untrusted`](crate::Status::untrusted).
+/// [`Status::untrusted`](crate::Status::untrusted) counts each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// It showed no certificate.
-    #[error("it shows no certificate")]
+    /// It presented no certificate.
+    #[error("it presents no certificate")]
     NoCertificate,
-    /// None of the CAs has signed its certificate: another has, or it has signed it itself.
+    /// None of the CAs has signed its certificate: it is another CA's or self-signed.
     #[error("none of the trusted CAs has signed its certificate")]
     UnknownIssuer,
     /// Its certificate is not valid any more.
@@ -22,8 +21,8 @@ pub enum Untrusted {
     /// Its certificate was revoked.
     #[error("its certificate was revoked")]
     Revoked,
-    /// There are revocation lists, and none of them is of the CA that has signed its certificate.
-    #[error("no revocation list is of the CA that has signed its certificate")]
+    /// There are revocation lists, but none from the CA that signed its certificate.
+    #[error("there is no revocation list from the CA that signed its certificate")]
     RevocationUnknown,
     /// Its certificate names no node: it is a client's, or something else's.
     #[error("its certificate names no node")]
@@ -31,31 +30,33 @@ pub enum Untrusted {
     /// Its certificate names a node of another cluster.
     #[error("its certificate is of another cluster")]
     OtherCluster,
-    /// Its certificate names another node than it says that it is, or than is wanted.
+    /// Its certificate names another node than its hello, or than the one that was dialed.
     #[error("its certificate is of another node")]
     OtherNode,
-    /// Its certificate is no certificate, or not for this.
-    #[error("its certificate is damaged, or not for this purpose")]
+    /// Its certificate is malformed, or not valid for this purpose.
+    #[error("its certificate is malformed, or not valid for this purpose")]
     BadCertificate,
-    /// What it sends is no TLS: it speaks plain TCP, or something else.
-    #[error("what it sends is not TLS")]
+    /// It does not use TLS, but plain TCP or something else.
+    #[error("it does not use TLS")]
     NotTls,
-    /// It speaks TLS, and this node does not.
-    #[error("it speaks TLS, and this node does not")]
+    /// It uses TLS, and this node does not.
+    #[error("it uses TLS, and this node does not")]
     OnlyTls,
-    /// It broke the rules of TLS, or has no version or cipher in common with this node.
-    #[error("it breaks the rules of TLS, or has nothing in common with this node")]
+    /// It violated the TLS protocol, or has no version or cipher suite in common with this node.
+    #[error(
+        "it violates the TLS protocol, or has no version or cipher suite in common with this node"
+    )]
     Handshake,
-    /// It ended the connection before it had shown who it is, as does who speaks no TLS.
-    #[error("it hung up before it had shown who it is")]
+    /// It closed the connection before it had authenticated, as a peer without TLS does.
+    #[error("it closed the connection before it had authenticated")]
     HungUp,
-    /// It does not believe this node, and said so.
+    /// It rejected this node's certificate.
     #[error("it does not trust this node's certificate")]
     ByPeer,
 }
 
 impl Untrusted {
-    /// Each of them once.
+    /// All reasons.
     pub const ALL: [Self; 15] = [
         Self::NoCertificate,
         Self::UnknownIssuer,
@@ -74,7 +75,7 @@ impl Untrusted {
         Self::ByPeer,
     ];
 
-    /// The name of its counter: `untrusted_` and a few words of lower case.
+    /// The name of its counter: `untrusted_` and a suffix in snake case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -101,7 +102,7 @@ impl Untrusted {
 mod tests {
     use super::*;
 
-    /// A counter is found by its place.
+    /// The position of a reason in [`Untrusted::ALL`] is the index of its counter.
     #[test]
     fn each_reason_has_a_place_and_a_name_of_its_own() {
         for (place, reason) in Untrusted::ALL.into_iter().enumerate() {

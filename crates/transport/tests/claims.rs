@@ -1,5 +1,5 @@
-//! Who says that it is a node: its incarnations, copies of its disk, and whoever has read along. What is said lasts
-//! only where the node itself confirms it.
+//! Claims to be a node, by its incarnations, by copies of its disk, and by eavesdroppers. A claim has a lasting
+//! effect only when the node itself confirms it.
 
 mod net;
 
@@ -51,7 +51,7 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
     assert_eq!(next(&mut one).await, (NodeId(2), message(6, 50)));
 }
 
-/// N4: nothing that lasts is made of an incarnation that no node can have had.
+/// N4: an incarnation that no node can have reached has no lasting effect.
 #[tokio::test]
 async fn a_life_that_leaps_locks_nobody_out() {
     let cluster = Cluster::new(2);
@@ -80,8 +80,8 @@ async fn a_life_that_leaps_locks_nobody_out() {
     assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
 }
 
-/// N4: of a hello alone nothing lasts, not even in memory: neither of a first meeting, nor of a later incarnation of a
-/// node that is down. Who is asked at its address says no; or there is nobody.
+/// N4: a hello alone has no lasting effect, not even in memory: neither a first one, nor one of a later incarnation
+/// of a node that is down. The node at its address denies it, or there is none.
 #[tokio::test]
 async fn a_hello_that_its_node_does_not_confirm_locks_nobody_out() {
     let cluster = Cluster::new(3);
@@ -130,21 +130,21 @@ async fn a_hello_that_its_node_does_not_confirm_locks_nobody_out() {
     assert_eq!(*met.lock().expect("no panic"), expected);
 }
 
-/// Who lives an earlier incarnation at the node's own address, or the copy of one: the owner is told. Whoever says so
-/// from elsewhere is refused alike, and nobody is told.
+/// The owner is notified of an earlier incarnation, or a copy of one, at the node's own address. The same claim from
+/// elsewhere is refused without a notification.
 #[tokio::test]
 async fn a_disk_that_was_put_back_is_told_where_its_node_confirms_it() {
     for (boot, nonce, refused) in [(5, 0, STALE), (6, 1, TWIN)] {
         for is_there in [false, true] {
             let cluster = Cluster::new(2);
             let home = Home::of(&cluster, 2, move |_| is_there);
-            let doubted = Arc::new(AtomicU64::new(0));
+            let rolled_back = Arc::new(AtomicU64::new(0));
             let mut config = cluster.config(1, 1);
             config.known = BTreeMap::from([(NodeId(2), last_life(&Cluster::hello(2, 6)))]);
-            config.doubt = {
-                let doubted = doubted.clone();
+            config.on_rollback = {
+                let rolled_back = rolled_back.clone();
                 Arc::new(move |hello: &Hello| {
-                    doubted.fetch_add(hello.boot, Ordering::Relaxed);
+                    rolled_back.fetch_add(hello.boot, Ordering::Relaxed);
                 })
             };
             let one = Tcp::bind(config).await.expect("binds");
@@ -155,36 +155,41 @@ async fn a_disk_that_was_put_back_is_told_where_its_node_confirms_it() {
             let (_stream, verdict) = dial(&one, &hello(&put_back, 1, VERSION, 0)).await;
             assert_eq!((verdict, home.asked()), (Some(refused), 1));
             let told = if is_there { boot } else { 0 };
-            assert_eq!(doubted.load(Ordering::Relaxed), told, "incarnation {boot}");
+            assert_eq!(
+                rolled_back.load(Ordering::Relaxed),
+                told,
+                "incarnation {boot}"
+            );
         }
     }
 }
 
-/// The answer that was on its way when the node came in its next incarnation is no sign that the earlier one is back.
+/// An answer that was in flight when the node's next incarnation connected does not prove that the earlier one is
+/// back.
 #[tokio::test]
 async fn an_answer_of_an_earlier_life_alone_is_no_sign_of_a_disk_that_was_put_back() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
-    let doubted = Arc::new(AtomicU64::new(0));
+    let rolled_back = Arc::new(AtomicU64::new(0));
     let mut config = cluster.config(1, 1);
     config.known = BTreeMap::from([(NodeId(2), last_life(&Cluster::hello(2, 6)))]);
-    config.doubt = {
-        let doubted = doubted.clone();
+    config.on_rollback = {
+        let rolled_back = rolled_back.clone();
         Arc::new(move |_: &Hello| {
-            doubted.fetch_add(1, Ordering::Relaxed);
+            rolled_back.fetch_add(1, Ordering::Relaxed);
         })
     };
     let one = Tcp::bind(config).await.expect("binds");
     let _dialed = accept(&two, &hello(&Cluster::hello(2, 5), 1, VERSION, 0)).await;
     let _asked = accept(&two, &hello(&NOBODY, 0, VERSION, UNCONFIRMED)).await;
     until("refused", || one.status().hellos_refused == 1).await;
-    assert_eq!(doubted.load(Ordering::Relaxed), 0);
+    assert_eq!(rolled_back.load(Ordering::Relaxed), 0);
     let _dialed = accept(&two, &hello(&Cluster::hello(2, 5), 1, VERSION, 0)).await;
     let _asked = accept(&two, &hello(&NOBODY, 0, VERSION, 0)).await;
-    until("told", || doubted.load(Ordering::Relaxed) == 1).await;
+    until("told", || rolled_back.load(Ordering::Relaxed) == 1).await;
 }
 
-/// Yes or no, to whoever asks, and nothing else; it makes nobody a peer.
+/// A query from anyone is answered by yes or no and nothing else; it makes nobody a peer.
 #[tokio::test]
 async fn a_question_is_answered_by_yes_or_no_alone() {
     let cluster = Cluster::new(2);
@@ -240,8 +245,7 @@ async fn a_refusal_says_nothing_of_who_refuses() {
     assert_eq!(answer, hello(&NOBODY, 2, VERSION, CLUSTER));
 }
 
-/// Whoever has said who it is waits no longer among those who have not: its node may be asked for as long as it
-/// takes.
+/// A connection with a complete hello no longer needs a place; querying its node may take as long as necessary.
 #[tokio::test]
 async fn who_has_said_who_it_is_loses_no_place() {
     let cluster = Cluster::new(2);
@@ -288,7 +292,7 @@ async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
     let mut one = Tcp::bind(config).await.expect("binds");
     let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, VERSION, 0)).await;
     until("connected", || one.status().peers[&NodeId(2)].connected).await;
-    // The machine lost power: nothing ended the stream to it, but here it is again.
+    // The machine lost power: its old stream was never closed, and now it is back.
     let yes = hello(&NOBODY, 0, VERSION, 0);
     let later = hello(&Cluster::hello(2, 2), 1, VERSION, 0);
     let ((_inbound, verdict), _asked) = tokio::join!(dial(&one, &later), accept(&two, &yes));

@@ -1,4 +1,4 @@
-//! A process that has no descriptor left: the port waits, and is there again when there are some.
+//! A process without free descriptors: accepting waits and resumes when there are some.
 
 #![cfg(unix)]
 
@@ -11,8 +11,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
-/// Alone in this file: whoever takes all descriptors of a process takes those of other tests as well.
-/// So it is played in a process of its own, which may have few.
+/// Alone in this file, because exhausting the descriptors of a process would break other tests too.
+/// It runs in its own process with a low limit.
 #[test]
 fn a_port_outlasts_a_lack_of_descriptors() {
     const INSIDE: &str = "SYNOD_FEW_DESCRIPTORS";
@@ -30,7 +30,8 @@ fn a_port_outlasts_a_lack_of_descriptors() {
         .env(INSIDE, "1")
         .output()
         .expect("a shell");
-    // Shown without what its harness says, which is a list of failures within that of this one.
+    // Without the output of the inner test harness, which would be a list of failures within this
+    // one's.
     let harness = String::from_utf8_lossy(&played.stdout);
     let told = String::from_utf8_lossy(&played.stderr);
     assert!(
@@ -46,13 +47,13 @@ fn inside() {
     runtime.expect("a runtime").block_on(async {
         let heard = Heard::default();
         let _guard = tracing::subscriber::set_default(heard.clone());
-        // Without a peer nobody is dialed, and so nobody else takes or frees a descriptor.
+        // Without peers nothing is dialed, so nothing else takes or frees a descriptor.
         let cluster = Cluster::new(1);
         let one = cluster.start(1).await;
         let program = std::env::current_exe().expect("this program");
         let mut files: Vec<File> = std::iter::from_fn(|| File::open(&program).ok()).collect();
         drop(files.pop());
-        // The system takes the connection in, and the node cannot have it.
+        // The system accepts the connection into its backlog, and the node cannot.
         let mut stranger = TcpStream::connect(one.local_addr()).expect("listens");
         until("it fails", || one.status().accepts_failed > 0).await;
         for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! Peers that are not what they should be: strangers, liars, the dead, and the deaf. Bytes are
-//! written by hand here, so that the format is proved by a second hand.
+//! Malicious and faulty peers: unknown, lying, dead, and not reading. Bytes are written by hand
+//! here, as a second implementation of the format.
 
 mod net;
 
@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 
-/// Two nodes of three that must go on whatever the third does.
+/// Two nodes of three that must keep working whatever the third does.
 async fn others_work(one: &mut Tcp, two: &mut Tcp) {
     send(one, 2, Lane::Control, message(1, 100));
     assert_eq!(next(two).await, (NodeId(1), message(1, 100)));
@@ -98,7 +98,8 @@ async fn refusals_name_their_reason() {
     assert_eq!(verdict, Some(0), "and the true third is welcome");
 }
 
-/// No deadline helps here, it is longer than the test's timeout: whoever speaks has a place.
+/// No timeout helps here, as it is longer than the test's: a connection that sends its hello gets a
+/// place.
 #[tokio::test]
 async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let cluster = Cluster::new(2);
@@ -120,7 +121,7 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
         one.status().handshakes_dropped == dropped
     })
     .await;
-    // One that needs a moment between its words, as on any network.
+    // A peer that pauses within its hello, as happens on any network.
     let mut honest = TcpStream::connect(one.local_addr()).await.expect("listens");
     honest.write_all(half).await.expect("taken");
     until("it has come in", || {
@@ -135,8 +136,8 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     others_work(&mut one, &mut two).await;
 }
 
-/// From addresses that are no peers', and more of them than there are places for strangers. The peer stands on
-/// an address of its own, and needs a moment between its words. All of 127.0.0.0/8 is loopback on Linux.
+/// From addresses that are not peers', and more of them than there are places. The peer has a different
+/// address, and pauses within its hello. All of 127.0.0.0/8 is loopback on Linux.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
@@ -166,7 +167,7 @@ async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
     .await;
     let mut honest = TcpStream::connect(one.local_addr()).await.expect("listens");
     honest.write_all(half).await.expect("taken");
-    // Whoever is heard out came in after it.
+    // A connection that completes its hello was accepted after it.
     let (_stranger, refused) = dial(&one, &hello(&Cluster::hello(9, 1), 1, VERSION, 0)).await;
     assert_eq!(refused, Some(UNKNOWN_NODE));
     assert_eq!(one.status().handshakes_dropped, dropped, "nobody had to go");
@@ -257,7 +258,7 @@ async fn the_silent_are_shown_out_and_make_no_crowd() {
     config.handshakes_address_max = 3;
     config.handshake_timeout = Duration::from_millis(300);
     config.pulse_interval = Duration::from_millis(100);
-    // All are there before the first of them is heard, so that no pause of this machine thins the crowd.
+    // All are connected before the first of them is read, so that a pause of this machine does not thin them out.
     let mut silent = Vec::new();
     for _ in 0..10 {
         let address = &cluster.peers[&NodeId(1)];
@@ -365,8 +366,7 @@ async fn a_broken_stream_is_not_continued_on_the_next() {
         send(&mut one, 2, Lane::Bulk, message(10 + number, 30));
         let mut stream = accept(&two, &answer).await;
         let mut decoder = frame::Decoder::new(16 << 20);
-        // Enough to know that the big frame has begun; the kernel's buffers cannot hold the rest of
-        // it.
+        // Enough to know that the big frame has started; the kernel's buffers cannot hold the rest.
         let mut bytes = vec![0; 100_000];
         loop {
             let read = in_time(stream.read(&mut bytes)).await.expect("reads");
@@ -402,7 +402,7 @@ async fn a_peer_that_shows_no_life_is_given_up() {
     config.pulse_interval = Duration::from_millis(50);
     config.silence_max = Duration::from_millis(200);
     let one = Tcp::bind(config).await.expect("binds");
-    // It answers and then says nothing, as behind a cut cable: no end, no reset.
+    // It answers and then sends nothing, as behind a cut cable: neither FIN nor RST.
     let _dead = accept(&two, &answer).await;
     let _again = accept(&two, &answer).await;
     assert!(one.status().silences > 0);

@@ -1,4 +1,4 @@
-//! What a transport writes into the log: enough to know who came, and little when a stranger floods it.
+//! The log events of a transport: every change of a peer, and few lines during a flood.
 
 mod net;
 
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// One address, many connections: each of them is counted, and few of them are told.
+/// One address, many connections: each of them is counted, and few are logged.
 #[tokio::test]
 async fn a_stranger_writes_few_lines() {
     let heard = Heard::default();
@@ -31,7 +31,7 @@ async fn a_stranger_writes_few_lines() {
     assert_eq!(heard.count("stranger"), 3);
 }
 
-/// A node of another cluster that dials without end.
+/// A node of another cluster that dials continuously.
 #[tokio::test]
 async fn a_stranger_that_says_hello_writes_few_lines() {
     let heard = Heard::default();
@@ -43,7 +43,7 @@ async fn a_stranger_that_says_hello_writes_few_lines() {
     (config.backoff_min, config.backoff_max) = (MILLISECOND, MILLISECOND);
     let _stranger = Tcp::bind(config).await.expect("binds");
     until("it comes about", || node.status().hellos_refused >= 100).await;
-    // This node dials it too, so it is told about an address and about a peer.
+    // This node dials it too, so there are events about an address and about a peer.
     let told = heard.count("hello_refused");
     assert!((1..=6).contains(&told), "{told}");
     assert_eq!(heard.count("refused_by_peer"), 3 + 3);
@@ -72,7 +72,7 @@ async fn peers_that_come_and_go_are_told() {
     assert!(heard.count("peer_unreachable") <= 2, "told once an outage");
 }
 
-/// Two names that lead to one place are found out when the second is dialed.
+/// Two names of one address are detected when the second is dialed.
 #[tokio::test]
 async fn a_peers_address_that_leads_to_the_node_itself_is_told() {
     let heard = Heard::default();
@@ -87,7 +87,8 @@ async fn a_peers_address_that_leads_to_the_node_itself_is_told() {
     assert_eq!(heard.count("refused_by_peer"), 0, "told as what it is");
 }
 
-/// It is asked about each hello, made here and there. It panics at the first ones, and is asked again.
+/// The callback is called for each hello, dialed and accepted. It panics at the first ones, and is
+/// called again.
 #[tokio::test]
 async fn an_admit_that_panics_refuses_and_is_asked_again() {
     let heard = Heard::default();
@@ -117,17 +118,17 @@ async fn an_admit_that_panics_refuses_and_is_asked_again() {
     assert_eq!(next(&mut one).await.0, NodeId(2));
 }
 
-/// What a way between two nodes does with what it carries.
+/// A proxy between two nodes that damages or drops bytes.
 #[derive(Default)]
 struct Way {
-    /// To whoever accepted: each piece arrives with a bit flipped.
+    /// Towards the acceptor: flips a bit in each piece.
     damages: AtomicBool,
-    /// From whoever accepted: nothing arrives.
+    /// From the acceptor: drops everything.
     swallows: AtomicBool,
 }
 
 impl Way {
-    /// A way to `address` that begins at the address that it returns.
+    /// Starts a proxy to `address`, and returns the proxy's address.
     async fn to(self: &Arc<Self>, address: String) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
@@ -161,7 +162,7 @@ impl Way {
     }
 }
 
-/// Two nodes, of which the first reaches the second by a way that may do something to what it carries.
+/// Two nodes, of which the first reaches the second through the proxy.
 async fn two_and_a_way() -> (Tcp, Tcp, Arc<Way>) {
     let cluster = Cluster::new(2);
     let way = Arc::new(Way::default());
@@ -205,7 +206,7 @@ async fn a_stream_that_is_damaged_is_told() {
     assert_eq!(heard.count("stream_corrupt"), 1);
 }
 
-/// By a panic that is not the user's to be forgiven: in the task that dials, or in one that receives.
+/// By a panic outside of the user's callbacks: in the dialing task, or in a receiving one.
 #[tokio::test]
 async fn a_task_that_panics_ends_the_transport_and_is_told() {
     for panics_at in ["peer_reached", "peer_came"] {
@@ -217,7 +218,7 @@ async fn a_task_that_panics_ends_the_transport_and_is_told() {
         };
         let _guard = tracing::subscriber::set_default(heard.clone());
         let mut one = cluster.start(1).await;
-        // The other node's tasks panic as well, which nobody looks at.
+        // The other node's tasks panic as well, which is not checked.
         assert_eq!(recv(&mut one).await, None, "{panics_at}");
         assert_eq!(recv(&mut one).await, None, "for good");
         assert_eq!(heard.count("task_ended"), 1, "{panics_at}");
@@ -226,13 +227,13 @@ async fn a_task_that_panics_ends_the_transport_and_is_told() {
     }
 }
 
-/// Fewer than are told of one source in a while.
+/// Below the limit of lines of one source.
 const PANICS: u64 = 3;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// N2. A copy of a disk that is started later counts higher. While the original lives it does not take its
-/// place, and both hear of each other; when the original is gone it does not either, unless it comes to the
-/// node's own address.
+/// N2. A copy of a disk that is started later has a higher counter. While the original is alive the copy
+/// does not replace it, and both are notified; when the original is gone the copy does not either, unless
+/// it runs at the node's own address.
 #[tokio::test]
 async fn a_copy_does_not_take_the_place_of_who_lives() {
     let heard = Heard::default();

@@ -1,4 +1,4 @@
-//! TCP transports that talk to each other on loopback.
+//! Connected TCP transports on loopback.
 
 mod net;
 
@@ -361,7 +361,7 @@ async fn limits_without_sense_and_taken_ports_are_errors() {
     assert!(matches!(Tcp::bind(config).await, Err(BindError::Listen(_))));
 }
 
-/// Nobody will ever say anything, and yet it has not ended: its owner has other things to do.
+/// Nothing will ever arrive, and yet it stays open.
 #[tokio::test]
 async fn a_node_without_peers_waits_and_has_not_ended() {
     let mut alone = Cluster::new(1).start(1).await;

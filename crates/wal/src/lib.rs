@@ -204,10 +204,17 @@
 //!
 //! # What is left out
 //!
-//! The log repairs nothing: a node whose log is corrupt must be rebuilt from its peers. It has one
+//! The log repairs nothing, and a node whose log is corrupt has to be replaced by one with another
+//! identity. The peers could send the lost bodies again, as protocol-aware recovery has them do. But
+//! a record also holds votes and terms, and whoever has lost those must not vote until a quorum has
+//! told what they may have been: a second protocol beside the consensus, for what replacing the node
+//! does as well while a majority is whole. If records rotted on a majority at once, replacing does
+//! not help, even where each record is whole on some node; recovery by parts would. The log has one
 //! writer and one sync at a time, on the caller's thread ([`Wal::sync`]) or on any other
 //! ([`Wal::begin_sync`]). Each live slot takes some 100 bytes of memory, not counting its body,
 //! which is on disk only. A group cannot be removed: its state stays in every head.
+
+#![forbid(unsafe_code)]
 
 mod catalog;
 #[cfg(unix)]
@@ -249,3 +256,9 @@ pub use snapshot::{Snapshot, Snapshots, remove_unfinished};
 pub use snapshot_file::{Seal, SnapshotReader};
 pub use sync::{SyncDone, SyncWork};
 pub use wal::Wal;
+
+/// Keeps the README's example running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use synod_kv::{Blob, Command, Kv, Response, When, read_snapshot, write_snapshot};
-use synod_replica::embed::{Applier, Job};
+use synod_replica::embed::{Applier, Instant, Job};
 use synod_replica::{GroupId, Snapshot, SnapshotStore};
 use synod_wal::{Options, Tag, Wal};
 
@@ -97,7 +97,7 @@ struct Nobody;
 
 impl synod_replica::embed::Ticket<Kv> for Nobody {
     fn applied(self, _: Response) {}
-    fn read(self, _: &Kv) {}
+    fn read(self, _: &Kv, _: Option<Instant>) {}
     fn failed(self, _: synod_replica::Failure) {}
 }
 

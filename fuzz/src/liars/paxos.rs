@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configurations, Echo, Entries, Envelope, Fetch, FetchError, Instant,
-    Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate,
-    Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Config, Configurations, Drift, Echo, Entries, Envelope, Fetch, FetchError,
+    Instant, Kind, Lease, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record,
+    Recovered, Replicate, Slot, Snapshot, Value, Vote, Write,
 };
 
 use self::disk::Disk;
-use self::lies::configurations;
+use self::lies::{configurations, lease};
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
 use crate::memory::allocated_by;
 use crate::script::{Script, noise};
@@ -28,6 +28,10 @@ pub(crate) fn run(data: &[u8]) {
     config.accept_bytes_max = script.pick(&[1 << 20, 100]);
     config.unchosen_bytes_max = script.pick(&[1 << 20, 300]);
     config.reads_max = 8;
+    config.lease = Some(Lease {
+        length: config.election_timeout_min,
+        drift: Drift(1000),
+    });
     let mut victim = Victim::new(config, Disk::default(), Instant::ZERO);
     while !script.is_over() && !victim.stopped {
         victim.step_within_bounds(&mut script);
@@ -126,6 +130,9 @@ impl Victim {
             22 => {
                 self.reads += 1;
                 let _refused = self.paxos.read(now, ReadId(self.reads));
+                let _refused = self.paxos.read_by_lease(now);
+                let by_quorum = ReadId(u64::MAX - self.reads);
+                let _refused = self.paxos.read_by_quorum(now, by_quorum);
             }
             23..28 => self.persist(),
             28 => self.serve_fetch(script),
@@ -393,6 +400,7 @@ impl Victim {
                 chosen: self.slot(script),
                 through: self.slot(script),
                 settled: script.below(3),
+                lease: lease(script),
             },
             4 => Replicate::Settle {
                 ballot,
@@ -422,6 +430,7 @@ impl Victim {
                 ballot,
                 from: self.slot(script),
                 number: script.below(3),
+                invited: script.one_in(3).then(|| self.ballot(script, from)),
             },
             8 => Binding::Settled {
                 ballot,

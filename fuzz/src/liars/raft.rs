@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Change, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant,
-    Kind, LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered,
-    Replicate, Snapshot, Term, Write,
+    Binding, Change, Config, DiskHealth, Drift, Echo, Entries, Entry, Fetch, FetchError, Index,
+    Instant, Kind, Lease, LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record,
+    Recovered, Replicate, Snapshot, Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -25,6 +25,10 @@ pub(crate) fn run(data: &[u8]) {
     config.append_bytes_max = script.pick(&[1 << 20, 60]);
     config.uncommitted_bytes_max = script.pick(&[1 << 20, 200]);
     config.reads_max = 8;
+    config.lease = Some(Lease {
+        length: config.election_timeout_min,
+        drift: Drift(1000),
+    });
     let mut victim = Victim::new(config, Disk::default(), Instant::ZERO);
     while !script.is_over() && !victim.stopped {
         bounded_by(INPUT_BYTES_MAX, || victim.step(&mut script));
@@ -142,6 +146,7 @@ impl Victim {
             22 => {
                 self.reads += 1;
                 let _refused = self.raft.read(now, ReadId(self.reads));
+                let _refused = self.raft.read_by_lease(now);
             }
             23..28 => self.persist(),
             28 => self.serve_fetch(script),
@@ -367,6 +372,17 @@ impl Victim {
         }
     }
 
+    fn heartbeat_echo(&self, script: &mut Script<'_>, term: Term) -> Echo {
+        Echo::Heartbeat {
+            term,
+            round: script.number(),
+            matched: self.index(script),
+            disk: disk(script),
+            lease: lease(script),
+            priority: priority(script),
+        }
+    }
+
     fn message(&self, script: &mut Script<'_>) -> Message {
         let term = self.term(script);
         match script.below(21) {
@@ -386,6 +402,7 @@ impl Victim {
                 round: script.number(),
                 commit: self.index(script),
                 matched: self.index(script),
+                lease: lease(script),
             }),
             7 => Message::Replicate(Replicate::Commit {
                 term,
@@ -412,12 +429,7 @@ impl Victim {
                 term,
                 last: self.log_id(script),
             }),
-            15 => Message::Echo(Echo::Heartbeat {
-                term,
-                round: script.number(),
-                matched: self.index(script),
-                disk: disk(script),
-            }),
+            15 => Message::Echo(self.heartbeat_echo(script, term)),
             20 => Message::Replicate(Replicate::TimeoutNow {
                 term,
                 round: script.number(),
@@ -433,9 +445,15 @@ impl Victim {
                 term,
                 granted: !script.flag(),
                 disk: disk(script),
+                priority: priority(script),
             }),
         }
     }
+}
+
+fn priority(script: &mut Script<'_>) -> Option<u8> {
+    let priority = u8::try_from(script.number() % 256).ok();
+    priority.filter(|_| !script.one_in(4))
 }
 
 /// Of a few nodes, in any step of a change.
@@ -463,6 +481,10 @@ fn membership(script: &mut Script<'_>) -> Membership {
         membership.change = None;
     }
     membership
+}
+
+fn lease(script: &mut Script<'_>) -> Duration {
+    Duration::from_millis(script.number())
 }
 
 fn disk(script: &mut Script<'_>) -> DiskHealth {

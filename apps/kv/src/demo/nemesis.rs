@@ -20,7 +20,8 @@ pub(crate) struct Blow {
     pub(crate) what: String,
     /// Since the start of the load.
     pub(crate) at: Duration,
-    /// From the blow to the first acknowledgement of a write that was asked after it.
+    /// From the blow to the first acknowledgement of a write that was asked after it. Of what takes a while: the
+    /// longest time in it in which no write was acknowledged.
     pub(crate) leaderless: Duration,
     /// Whether there was one; if not, `leaderless` is how long was waited.
     pub(crate) recovered: bool,
@@ -34,6 +35,30 @@ pub(crate) enum How {
     Cut {
         swallowed: u64,
     },
+    /// It was asked to stop, and was started again.
+    Restarted,
+    /// Another node has taken its place.
+    Replaced,
+    /// Its disk stalled, and kept somebody waiting so often.
+    Stalled {
+        met: u64,
+    },
+    /// Its disk was full, and refused so often.
+    Filled {
+        met: u64,
+    },
+}
+
+impl How {
+    /// Whether it has done anything.
+    pub(crate) fn struck(self) -> bool {
+        match self {
+            Self::Killed | Self::Restarted | Self::Replaced => true,
+            Self::Cut { swallowed: count }
+            | Self::Stalled { met: count }
+            | Self::Filled { met: count } => count > 0,
+        }
+    }
 }
 
 /// Kills the leader a third of the way in and all nodes at two thirds, with SIGKILL, and starts

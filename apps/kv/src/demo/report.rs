@@ -109,7 +109,7 @@ impl Percentiles {
 impl Report {
     /// Nothing lost, every operation explained and its end known, and every cut was one.
     pub(crate) fn passes(&self) -> bool {
-        let struck = |blow: &Blow| blow.how != How::Cut { swallowed: 0 };
+        let struck = |blow: &Blow| blow.how.struck();
         self.verified.lost == 0
             && self.verified.linearizable.is_ok()
             && self.tally.unknown == 0
@@ -151,24 +151,33 @@ impl Report {
             true if self.tally.unknown > 0 => {
                 "FAIL  not every operation that was asked again under its name got an answer"
             }
-            true => "FAIL  links that were to be cut carried everything: this run shows nothing",
+            true => "FAIL  links or disks that were to fail did not: this run shows nothing",
             false => "FAIL  the cluster did not keep what it acknowledged",
         }
     }
 
     fn write_blows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for blow in &self.blows {
-            let without = if blow.recovered { "" } else { " and more" };
-            let (name, width, swallowed) = match blow.how {
-                How::Killed => ("killed", 26, String::new()),
+            let more = if blow.recovered { "" } else { " and more" };
+            let (name, width, pause, met) = match blow.how {
+                How::Killed => ("killed", 26, LEADERLESS, String::new()),
                 How::Cut { swallowed } => {
-                    let swallowed = grouped(swallowed);
-                    ("cut", 42, format!(", {swallowed} messages swallowed"))
+                    let met = format!(", {} messages swallowed", grouped(swallowed));
+                    ("cut", 42, LEADERLESS, met)
                 }
+                How::Restarted => ("restarted", 26, SILENT, String::new()),
+                How::Replaced => ("replaced", 42, SILENT, String::new()),
+                How::Stalled { met } => (
+                    "disk stalled",
+                    26,
+                    SILENT,
+                    format!(", kept waiting {met} times"),
+                ),
+                How::Filled { met } => ("disk full", 26, SILENT, format!(", refused {met} times")),
             };
             writeln!(
                 f,
-                "  {name:<15} {:<width$} {:>6} ms without a leader{without}{swallowed}",
+                "  {name:<15} {:<width$} {:>6} ms {pause}{more}{met}",
                 format!("{} at {:.1} s", blow.what, blow.at.as_secs_f64()),
                 grouped(blow.leaderless.as_millis() as u64),
             )?;
@@ -282,6 +291,9 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
+const LEADERLESS: &str = "without a leader";
+/// The longest pause of what takes a while.
+const SILENT: &str = "without an acknowledged write";
 const VIOLATION_LINES_MAX: usize = 20;
 
 #[cfg(test)]
@@ -364,11 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_that_swallowed_nothing_was_none() {
+    fn a_fault_that_did_nothing_was_none() {
         let mut report = report(0, Ok(()));
-        for (swallowed, passes) in [(7, true), (0, false)] {
-            report.blows[0].how = How::Cut { swallowed };
-            assert_eq!(report.passes(), passes, "{swallowed}");
+        for (met, passes) in [(7, true), (0, false)] {
+            let cut = How::Cut { swallowed: met };
+            for how in [cut, How::Stalled { met }, How::Filled { met }] {
+                report.blows[0].how = how;
+                assert_eq!(report.passes(), passes, "{how:?}");
+            }
         }
     }
 

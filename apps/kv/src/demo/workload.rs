@@ -29,7 +29,8 @@ use crate::{
 /// What all clients share.
 #[derive(Debug)]
 pub(crate) struct Workload {
-    addresses: Vec<SocketAddr>,
+    /// Where the clients go, each to the one at its own place and then to the next.
+    addresses: Mutex<Vec<SocketAddr>>,
     started: Instant,
     value_bytes: usize,
     stopped: AtomicBool,
@@ -37,6 +38,14 @@ pub(crate) struct Workload {
     acknowledged: AtomicU64,
     keys: Mutex<Keys>,
     waiting: Mutex<Option<Waiting>>,
+    pause: Mutex<Pause>,
+}
+
+/// How long no write was acknowledged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pause {
+    last: Duration,
+    longest: Duration,
 }
 
 /// Which keys there are, and what is likely to be found there.
@@ -64,6 +73,7 @@ struct Waiting {
 /// One client: its place at the table, and the number under which it goes for now.
 #[derive(Debug)]
 struct Seat {
+    nodes: usize,
     home: usize,
     node: usize,
     number: u64,
@@ -97,7 +107,7 @@ impl Workload {
             lists: vec![(0, 0); lists],
         };
         Arc::new(Self {
-            addresses: addresses.values().copied().collect(),
+            addresses: Mutex::new(addresses.values().copied().collect()),
             started: Instant::now(),
             value_bytes,
             stopped: AtomicBool::new(false),
@@ -105,7 +115,35 @@ impl Workload {
             acknowledged: AtomicU64::new(0),
             keys: Mutex::new(keys),
             waiting: Mutex::new(None),
+            pause: Mutex::default(),
         })
+    }
+
+    /// The clients of a node that goes come to another one.
+    pub(crate) fn replace(&self, old: SocketAddr, new: SocketAddr) {
+        let mut addresses = lock(&self.addresses);
+        for address in addresses.iter_mut().filter(|address| **address == old) {
+            *address = new;
+        }
+    }
+
+    /// From now on the longest pause is looked for.
+    pub(crate) fn watch_pause(&self) {
+        let now = self.now();
+        *lock(&self.pause) = Pause {
+            last: now,
+            longest: Duration::ZERO,
+        };
+    }
+
+    /// The longest time since then in which no write was acknowledged.
+    pub(crate) fn pause(&self) -> Duration {
+        let Pause { last, longest } = *lock(&self.pause);
+        longest.max(self.now().saturating_sub(last))
+    }
+
+    fn address(&self, node: usize) -> SocketAddr {
+        lock(&self.addresses)[node]
     }
 
     /// Since the start of the run.
@@ -152,11 +190,13 @@ impl Workload {
 
     /// One client, until the load is stopped.
     pub(crate) async fn client(self: Arc<Self>, seat: usize) -> io::Result<Vec<Record>> {
-        let home = seat % self.addresses.len();
+        let nodes = lock(&self.addresses).len();
+        let home = seat % nodes;
         let number = self.fresh_client();
         let random = Random::new()?;
         let (sequence, last, away) = (0, Duration::ZERO, 0);
         let mut seat = Seat {
+            nodes,
             home,
             node: home,
             number,
@@ -191,16 +231,16 @@ impl Workload {
 
     async fn move_on(&self, seat: &mut Seat, connection: &mut Option<Client>) {
         *connection = None;
-        seat.node = (seat.node + 1) % self.addresses.len();
+        seat.node = (seat.node + 1) % seat.nodes;
         sleep(PAUSE).await;
     }
 
     async fn connect(&self, seat: &mut Seat) -> Option<Client> {
-        match timeout(TIMEOUT, Client::connect(self.addresses[seat.node])).await {
+        match timeout(TIMEOUT, Client::connect(self.address(seat.node))).await {
             Ok(Ok(client)) => Some(client),
             // Nothing was asked, so nothing is noted.
             Ok(Err(_)) | Err(_) => {
-                seat.node = (seat.node + 1) % self.addresses.len();
+                seat.node = (seat.node + 1) % seat.nodes;
                 sleep(PAUSE).await;
                 None
             }
@@ -353,6 +393,11 @@ impl Workload {
             lock(&self.keys).registers[at as usize] = seen.clone();
         }
         if record.ask.writes() {
+            let mut pause = lock(&self.pause);
+            let gap = record.returned.saturating_sub(pause.last);
+            pause.longest = pause.longest.max(gap);
+            pause.last = pause.last.max(record.returned);
+            drop(pause);
             let mut waiting = lock(&self.waiting);
             if let Some(waiting) = waiting.take_if(|waiting| record.called >= waiting.after) {
                 // Who asked may have gone away.

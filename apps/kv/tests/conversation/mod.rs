@@ -196,7 +196,7 @@ pub(crate) const CONVERSATION: &[(&str, &str)] = &[
     ("DBSIZE", ":0"),
     ("COMMAND", "[]"),
     ("COMMAND DOCS", "[]"),
-    ("COMMAND COUNT", ":37"),
+    ("COMMAND COUNT", ":39"),
     ("CONFIG GET save", "[save, ]"),
     ("CONFIG GET appendonly", "[appendonly, yes]"),
     ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),

@@ -66,7 +66,7 @@ enum Harm {
     Cut,
 }
 
-fn logs(data: &Path) -> Vec<PathBuf> {
+pub(crate) fn logs(data: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(data)
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -121,7 +121,7 @@ pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     until_told(
         &cluster,
         node,
-        "a disk that was put back to what it had been",
+        "a disk that was restored to an earlier state",
     )
     .await;
     for id in &others {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod away;
+mod backup;
 mod closed;
 mod crowd;
 mod descriptors;
@@ -13,14 +14,19 @@ mod flags;
 mod full;
 mod heavy;
 mod identity;
+mod leases;
 mod listeners;
 mod majority;
 mod members;
 mod mixed;
 #[cfg(target_os = "linux")]
 mod namespaces;
+#[cfg(all(feature = "raft", feature = "paxos"))]
+mod operations;
+mod operator;
 mod patterns;
 mod redis_py;
+mod rotten;
 mod slow;
 mod stopped;
 mod strangers;
@@ -54,6 +60,16 @@ macro_rules! tests {
             use synod_kv::Protocol;
 
             use super::majority::{Absence, survive};
+
+            #[tokio::test]
+            async fn reads_by_lease_are_not_stale() {
+                super::leases::reads_by_lease_are_not_stale(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_connection_says_how_fresh_its_reads_are() {
+                super::leases::a_connection_says_how_fresh_its_reads_are(Protocol::$variant).await;
+            }
 
             #[tokio::test]
             async fn two_killed_nodes_leave_a_leader_that_admits_it() {
@@ -156,6 +172,12 @@ macro_rules! tests {
             }
 
             #[tokio::test]
+            async fn a_rotten_record_is_named_and_its_node_replaced() {
+                super::rotten::a_rotten_record_is_named_and_its_node_replaced(Protocol::$variant)
+                    .await;
+            }
+
+            #[tokio::test]
             async fn a_log_that_is_not_whole_does_not_start() {
                 super::identity::a_log_that_is_not_whole(Protocol::$variant).await;
             }
@@ -198,6 +220,21 @@ macro_rules! tests {
             #[tokio::test]
             async fn all_nodes_are_replaced_and_those_that_go_say_so() {
                 super::members::replaces_all(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn commands_of_an_operator_reach_the_leader() {
+                super::operator::commands_reach_the_leader(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_backup_begins_clusters_of_another_size_and_protocol() {
+                super::backup::begins_other_clusters(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn the_last_disk_of_three_begins_a_new_cluster() {
+                super::backup::comes_back_from_a_lost_majority(Protocol::$variant).await;
             }
 
             #[tokio::test]
@@ -527,6 +564,11 @@ async fn nodes_keep_their_limits_while_a_follower_is_gone() {
     }
     let options = Cli::parse_from(["memory", "--seconds", "4"]).memory;
     assert!(memory(&options, PROGRAM.into()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_lease_without_a_bound_is_refused() {
+    leases::a_lease_without_a_bound_is_refused().await;
 }
 
 async fn start(nodes: u64, arguments: &[&str]) -> (Cluster, TempDir) {

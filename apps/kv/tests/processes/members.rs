@@ -9,7 +9,7 @@ use tokio::{
 use super::{TIMEOUT, connect, other_than, show, start_by};
 
 /// Asks whoever leads, as often as another does by then.
-async fn managed(cluster: &Cluster, words: &str) -> String {
+pub(crate) async fn managed(cluster: &Cluster, words: &str) -> String {
     let asked = async {
         loop {
             let leader = cluster.leader(TIMEOUT).await.unwrap();
@@ -34,7 +34,7 @@ async fn managed(cluster: &Cluster, words: &str) -> String {
 }
 
 /// Writes one key after the other; each that is acknowledged is told.
-async fn write(mut client: Client, prefix: String, count: usize) -> Vec<String> {
+pub(crate) async fn write(mut client: Client, prefix: String, count: usize) -> Vec<String> {
     let mut written = Vec::new();
     for number in 0..count {
         let key = format!("{prefix}-{number}");
@@ -46,7 +46,7 @@ async fn write(mut client: Client, prefix: String, count: usize) -> Vec<String> 
     written
 }
 
-async fn holds(cluster: &Cluster, id: u64, keys: &[String]) {
+pub(crate) async fn holds(cluster: &Cluster, id: u64, keys: &[String]) {
     let mut client = connect(cluster, id).await;
     for key in keys {
         let until = Instant::now() + TIMEOUT;

@@ -311,6 +311,7 @@ fn heartbeat(protocol: Protocol, from: u64, term: u64) -> Vec<u8> {
                 round: 1,
                 commit: Index(0),
                 matched: Index(0),
+                lease: Duration::ZERO,
             }))
         }
         #[cfg(feature = "paxos")]
@@ -325,6 +326,7 @@ fn heartbeat(protocol: Protocol, from: u64, term: u64) -> Vec<u8> {
                 chosen: Slot(0),
                 through: Slot(0),
                 settled: 0,
+                lease: Duration::ZERO,
             }))
         }
         _ => unreachable!("{from}: no other protocol"),

@@ -40,6 +40,9 @@ impl Checker {
         };
         let watch = Watch {
             incarnation: before.map_or(1, |watch| watch.incarnation + 1),
+            priority: before
+                .map_or(0, |watch| watch.priority)
+                .max(paxos.common.config.priority),
             rotted: before.is_some_and(|watch| watch.rotted),
             forgot: before.is_some_and(|watch| watch.forgot),
             seen: Seen::of(paxos),
@@ -108,6 +111,7 @@ impl Checker {
     pub fn stepped(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
         let now = Seen::of(paxos);
+        self.check_preferred(node, &now)?;
         let watch = self.nodes.entry(node).or_default();
         let before = core::mem::replace(&mut watch.seen, now);
         let incarnation = watch.incarnation;

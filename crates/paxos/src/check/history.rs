@@ -177,15 +177,22 @@ impl History {
         self.members.is_phase1(slot, left) && held.value.origin == held.ballot
     }
 
-    /// A new configuration follows the latest one, which is in force.
-    fn check_change(&self, node: NodeId, slot: Slot, ballot: Ballot) -> Result<(), Violation> {
+    /// A new configuration follows the one that the log decides before its slot, which is in force there.
+    /// Of what is chosen later a leader that was overtaken may know nothing: its proposal is lost, as any
+    /// other of its ballot.
+    pub(super) fn check_change(
+        &self,
+        node: NodeId,
+        slot: Slot,
+        ballot: Ballot,
+    ) -> Result<(), Violation> {
         let Some(next) = self.members.proposed(slot, ballot) else {
             return Ok(());
         };
         let fits = |(from, latest): (Slot, &crate::Configuration)| {
             slot >= from && latest.admits(next).is_ok()
         };
-        match self.members.latest().is_none_or(fits) {
+        match self.members.latest_before(slot).is_none_or(fits) {
             true => Ok(()),
             false => Err(Violation::TwoChanges {
                 node,

@@ -113,8 +113,10 @@ impl Members {
         self.configurations.learn_to(slot);
     }
 
-    pub(super) fn latest(&self) -> Option<(Slot, &Configuration)> {
-        let latest = self.configurations.latest()?;
+    /// The last configuration decided in a slot before this one, and the first slot that it governs.
+    pub(super) fn latest_before(&self, slot: Slot) -> Option<(Slot, &Configuration)> {
+        let mut decided = self.configurations.iter().rev();
+        let latest = decided.find(|one| one.decided_in() < slot)?;
         Some((latest.from, &latest.configuration))
     }
 

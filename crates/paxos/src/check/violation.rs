@@ -34,7 +34,7 @@ pub enum Violation {
         /// The number of the configuration.
         number: u64,
     },
-    /// A configuration is proposed while another is not in force, or does not follow the latest.
+    /// A configuration is proposed while another is not in force, or does not follow it.
     #[error("one change at a time: {node} proposes configuration {number} in slot {}", slot.0)]
     TwoChanges {
         /// The node that proposes.
@@ -241,6 +241,16 @@ pub enum Violation {
         /// The promise on its disk.
         durable: Ballot,
     },
+    /// A node says to have voted no further than a slot, and its disk has a later vote.
+    #[error("unsayable: {node} has voted up to {}, and says up to {}", held.0, last.0)]
+    VoteHidden {
+        /// The node.
+        node: NodeId,
+        /// What it says.
+        last: Slot,
+        /// The slot of a vote on its disk.
+        held: Slot,
+    },
     /// A second write is made while one is in flight: messages of the first would depend on the
     /// second.
     #[error("unsayable: {node} makes a write while one is in flight")]
@@ -366,6 +376,23 @@ pub enum Violation {
         to: NodeId,
         /// The last slot that it proposes for.
         slot: Slot,
+    },
+    /// A leader that was giving up because it could not do its duty leads on in the same ballot.
+    #[error("led on: {node} was giving up {ballot} for a cause, and leads on in it")]
+    LedOn {
+        /// Who leads.
+        node: NodeId,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// A leader makes way, by itself, for a node whose priority is not higher than its own: two nodes
+    /// could hand over to each other for ever.
+    #[error("not preferred: {node} makes way for {to}, whose priority is not higher")]
+    NotPreferred {
+        /// Who leads.
+        node: NodeId,
+        /// Who is to lead next.
+        to: NodeId,
     },
     /// A leader invited a node that lacks something to a ballot of its own.
     #[error("invited behind: {node} invites {to}, which has not voted for slot {}", lacks.0)]

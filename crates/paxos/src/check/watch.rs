@@ -4,6 +4,7 @@ use synod_durable::Few;
 
 use crate::check::Durable;
 use crate::check::durable::Change;
+use crate::leader::Leader;
 use crate::role::RoleState;
 use crate::{Ballot, Binding, Envelope, NodeId, Paxos, ReadId, Slot};
 
@@ -12,6 +13,8 @@ use crate::{Ballot, Binding, Envelope, NodeId, Paxos, ReadId, Slot};
 pub(crate) struct Watch {
     /// How many times the node was started.
     pub(crate) incarnation: u64,
+    /// The highest priority that it was ever started with.
+    pub(crate) priority: u8,
     pub(crate) durable: Durable,
     /// The write in flight, or the one that a crash may have kept or lost.
     pub(crate) staged: Option<Staged>,
@@ -46,19 +49,29 @@ pub(crate) struct Seen {
     /// To whom a leader is handing its leadership, and the slot behind all that it has
     /// proposed besides what it found; 0 if that is nothing.
     pub(crate) transfer: Option<(NodeId, Slot)>,
+    /// The node of a higher priority to which the leader makes way, and its own.
+    pub(crate) preferred: Option<(NodeId, u8)>,
+    pub(crate) leads: bool,
+    /// It leads, and gives up leadership for a cause.
+    pub(crate) gives_up: bool,
 }
 
 impl Seen {
     pub(crate) fn of(paxos: &Paxos) -> Self {
+        let leader = match &paxos.role {
+            RoleState::Leader(leader) => Some(leader),
+            _ => None,
+        };
+        let preferred = leader.and_then(Leader::makes_way_to);
         Self {
             promised: paxos.common.promised,
             campaigns: matches!(paxos.role, RoleState::Candidate(_) | RoleState::Leader(_)),
             chosen: paxos.common.log.chosen(),
             configuration: paxos.common.configurations.number(),
-            transfer: match &paxos.role {
-                RoleState::Leader(leader) => leader.transfers_to().map(|to| (to, leader.new_end())),
-                _ => None,
-            },
+            transfer: leader.and_then(|leader| Some((leader.transfers_to()?, leader.new_end()))),
+            preferred: preferred.map(|to| (to, paxos.common.config.priority)),
+            leads: leader.is_some(),
+            gives_up: leader.is_some_and(|leader| leader.giving_up().is_some()),
         }
     }
 }

@@ -18,6 +18,11 @@ impl Leader {
         Ok(())
     }
 
+    /// Whether a read of this id is pending.
+    pub(crate) fn reads(&self, id: ReadId) -> bool {
+        self.reads.contains(id)
+    }
+
     /// Begins a round for waiting reads without waiting for the next heartbeat. Reads that arrived
     /// meanwhile share it.
     pub(crate) fn begin_read_round(&mut self, common: &mut Common) {

@@ -4,9 +4,9 @@ use crate::progress::Progress;
 use crate::step::Step;
 use crate::{Instant, StepDown};
 
-/// When a leader steps down by itself, because it blocks a better one.
+/// When a leader gives up by itself, because it blocks a better one.
 impl Leader {
-    /// Why the leader steps down now, if it does.
+    /// Why the leader gives up now, if it does.
     pub(super) fn gives_up(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
         let why = self.check_quorum(common, now);
         why.or_else(|| self.check_learning(common, now))
@@ -63,14 +63,14 @@ impl Leader {
         self.offices.iter().any(has_silent) && !self.is_phase2(may_have)
     }
 
-    /// Steps down if this leader can store nothing and a follower has space. Any follower can lead:
+    /// Gives up if this leader can store nothing and a follower has space. Any follower can lead:
     /// phase 1 reports what it lacks. If no node has space there is no better leader, and this one
     /// continues for reads.
-    pub(crate) fn give_way(&self, common: &Common) -> Step {
+    pub(crate) fn give_way(&mut self, common: &mut Common, now: Instant) -> Step {
         let is_roomy = |seat| self.roomy.contains(seat);
         let has_roomy = |office: &Office| !office.all_where(is_roomy).is_empty();
         if !common.disk.has_room && self.offices.iter().any(has_roomy) {
-            return Step::give_up(common.promised, StepDown::Full);
+            return self.give_up(common, now, StepDown::Full);
         }
         Step::Stay
     }

@@ -86,6 +86,7 @@ impl Leader {
                     ballot,
                     from,
                     number,
+                    invited: None,
                 };
                 common.send_after_write(node, prepare);
             }
@@ -126,6 +127,7 @@ impl Leader {
             common.configurations.merge(configurations);
         }
         common.configurations.learn_to(page.chosen);
+        common.go_on_with_inquiries();
         if page.chosen >= border {
             // An earlier leader has come further than this one can: what is chosen there has to be
             // learned by a new phase 1.
@@ -142,6 +144,7 @@ impl Leader {
                 ballot: common.promised,
                 from: from_slot,
                 number: common.configurations.number(),
+                invited: None,
             };
             common.send_after_write(from, prepare);
         }

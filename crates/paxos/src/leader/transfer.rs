@@ -1,6 +1,7 @@
 use super::Leader;
 use crate::node::Common;
-use crate::{Instant, NodeId, Replicate, TransferError};
+use crate::step::Step;
+use crate::{Instant, NodeId, Replicate, StepDown, TransferError};
 
 /// Leadership is being handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,18 @@ pub(super) struct Transfer {
     deadline: Instant,
     /// The target has been invited.
     invited: bool,
+    why: Why,
+}
+
+/// Why leadership is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Why {
+    /// Somebody asked for it, or this node was removed.
+    Asked,
+    /// The target has a higher priority.
+    Preferred,
+    /// This leader cannot do its duty.
+    Cause(StepDown),
 }
 
 /// How a leader hands its leadership over (as in the Raft thesis, §3.10): it takes nothing new, waits
@@ -44,26 +57,71 @@ impl Leader {
             let is_wanted = to.is_none_or(|to| to == node);
             is_wanted && accepts(node) && self.is_suitable(common, now, *place)
         };
-        let lacks_least = |place: &usize| {
+        let best = self.best_of(suits).ok_or(TransferError::Unsuitable)?;
+        Ok(self.begin_transfer(common, now, best, Why::Asked))
+    }
+
+    /// The best of the others that satisfy the predicate.
+    pub(super) fn best_of(&self, suits: impl Fn(&usize) -> bool) -> Option<usize> {
+        let end = self.end();
+        let rank = |place: &usize| {
             let peer = self.roster.peer(*place);
-            (peer.through, peer.contact)
+            let is_fit = peer.priority.is_some();
+            let (through, contact) = (peer.through, peer.contact);
+            (is_fit, peer.is_near(end), peer.priority, through, contact)
         };
-        let best = self
-            .roster
-            .others
-            .iter()
-            .filter(suits)
-            .max_by_key(lacks_least);
-        let place = best.ok_or(TransferError::Unsuitable)?;
+        self.roster.others.iter().filter(suits).max_by_key(rank)
+    }
+
+    pub(super) fn begin_transfer(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        place: usize,
+        why: Why,
+    ) -> NodeId {
         let to = self.roster.node(place);
         self.transfer = Some(Transfer {
             place,
             to,
             deadline: now.plus(common.config.election_timeout_max),
             invited: false,
+            why,
         });
         self.invite_first(common);
-        Ok(to)
+        to
+    }
+
+    /// The cause for which leadership is being handed over.
+    pub(crate) fn giving_up(&self) -> Option<StepDown> {
+        match self.transfer.as_ref()?.why {
+            Why::Cause(why) => Some(why),
+            Why::Asked | Why::Preferred => None,
+        }
+    }
+
+    /// The node of a higher priority to which leadership is being handed.
+    #[cfg(feature = "check")]
+    pub(crate) fn makes_way_to(&self) -> Option<NodeId> {
+        let transfer = self.transfer.as_ref();
+        let transfer = transfer.filter(|transfer| transfer.why == Why::Preferred);
+        transfer.map(|transfer| transfer.to)
+    }
+
+    /// A transfer that is under way is now for this cause, with the deadline that it has. False if there
+    /// is none.
+    pub(super) fn transfer_is_for(&mut self, cause: StepDown) -> bool {
+        let transfer = self.transfer.as_mut();
+        transfer.map(|it| it.why = Why::Cause(cause)).is_some()
+    }
+
+    /// Why this node has stopped leading, if it became a follower for the given reason.
+    pub(crate) fn why_it_steps_down(&self, why: StepDown) -> StepDown {
+        match why {
+            StepDown::Deposed if self.giving_up().is_some() => self.giving_up().unwrap_or(why),
+            StepDown::Deposed if self.has_invited() => StepDown::Transferred,
+            other => other,
+        }
     }
 
     /// Who is to lead next.
@@ -106,6 +164,7 @@ impl Leader {
         };
         if self.roster.peer(transfer.place).through >= last {
             transfer.invited = true;
+            self.asked.give_up();
             let invite = Replicate::Invite {
                 ballot,
                 round,
@@ -116,17 +175,22 @@ impl Leader {
         }
     }
 
-    /// At the deadline this node leads on. A round of heartbeats begins at once: an invitation is void
-    /// once its receiver has heard of that.
-    pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) {
-        let is_over = |transfer: &mut Transfer| now >= transfer.deadline;
-        if self.transfer.take_if(is_over).is_some() {
+    /// At the deadline this node leads on, unless it gives up for a cause: then it steps down. A round of
+    /// heartbeats begins at once: an invitation is void once its receiver has heard of that.
+    pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) -> Step {
+        let is_over = |transfer: &Transfer| now >= transfer.deadline;
+        if self.transfer.as_ref().is_some_and(is_over) {
+            if let Some(cause) = self.giving_up() {
+                return Step::give_up(common.promised, cause);
+            }
+            self.transfer = None;
             self.begin_round(common);
         }
+        Step::Stay
     }
 
     /// Somebody who may lead at once, as far as is known here.
-    fn is_suitable(&self, common: &Common, now: Instant, place: usize) -> bool {
+    pub(super) fn is_suitable(&self, common: &Common, now: Instant, place: usize) -> bool {
         let silence = now.since(self.roster.peer(place).contact);
         !self.full.contains(place) && silence < common.config.election_timeout_min
     }

@@ -30,6 +30,8 @@ impl Log {
                 return Some((slot, value));
             }
         }
+        // What was kept for its sake.
+        self.evict();
         None
     }
 

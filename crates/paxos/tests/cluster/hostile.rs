@@ -39,6 +39,10 @@ impl Liar {
         }
     }
 
+    fn lease(&mut self) -> Duration {
+        Duration::from_millis(self.number())
+    }
+
     fn disk(&mut self) -> DiskHealth {
         DiskHealth {
             has_room: !self.dice.one_in(4),
@@ -160,6 +164,7 @@ impl Liar {
                 chosen,
                 through,
                 settled: self.dice.below(3),
+                lease: self.lease(),
             },
             1 => Replicate::Chosen { ballot, chosen },
             2 => Replicate::Snapshot {
@@ -191,6 +196,7 @@ impl Liar {
                 ballot: self.ballot_of(from),
                 from: self.slot(),
                 number: self.dice.below(3),
+                invited: self.dice.one_in(3).then(|| self.ballot()),
             },
             0..3 => Binding::Accepted {
                 ballot: self.own(),
@@ -256,6 +262,19 @@ impl Liar {
                 chosen: self.slot(),
                 behind: self.dice.one_in(2),
                 disk: self.disk(),
+                priority: self.dice.one_in(2).then_some(Config::PRIORITY + 1),
+                lease: self.lease(),
+            },
+            2 if self.dice.one_in(4) => Echo::HowFar {
+                promised: self.ballot(),
+                life: self.number(),
+                number: self.number(),
+            },
+            2 if self.dice.one_in(3) => Echo::Voted {
+                promised: self.ballot(),
+                life: self.dice.below(2),
+                number: self.dice.below(9),
+                last: self.slot(),
             },
             2 if self.leads || self.dice.one_in(10) => Echo::Preempted {
                 promised: self.ballot(),
@@ -284,6 +303,7 @@ impl Liar {
                 no_leader: !self.dice.one_in(4),
                 chosen: self.slot(),
                 disk: self.disk(),
+                priority: self.dice.one_in(9).then_some(Config::PRIORITY + 1),
             },
         }
     }
@@ -316,7 +336,12 @@ impl Victim {
                 self.paxos.handle_timeout(due);
             }
             13 => drop(self.paxos.propose(now, Bytes::from_static(b"x"))),
-            14 => drop(self.paxos.read(now, ReadId(liar.dice.below(4)))),
+            14 => {
+                let _refused = self.paxos.read(now, ReadId(liar.dice.below(4)));
+                let _refused = self.paxos.read_by_lease(now);
+                let by_quorum = ReadId(4 + liar.dice.below(4));
+                let _refused = self.paxos.read_by_quorum(now, by_quorum);
+            }
             15 => {
                 let snapshot = liar.snapshot();
                 self.paxos.handle_snapshot(now, snapshot);
@@ -428,11 +453,13 @@ fn nonsense_is_counted() {
             ballot: good,
             from: Slot(0),
             number: 0,
+            invited: None,
         }),
         Message::Binding(Binding::Prepare {
             ballot: ballot(1, 9),
             from: Slot(1),
             number: 0,
+            invited: None,
         }),
         Message::Echo(Echo::Learn {
             ballot: good,
@@ -469,6 +496,7 @@ fn d13_strangers_are_heard_and_not_counted() {
             ballot: Ballot { round, node },
             from: Slot(1),
             number: 0,
+            invited: None,
         })
     };
     cluster.step(1, |paxos, now| {
@@ -488,6 +516,7 @@ fn d13_strangers_are_heard_and_not_counted() {
         no_leader: true,
         chosen: Slot(0),
         disk: DiskHealth::default(),
+        priority: None,
     };
     cluster.campaign(1);
     for attempt in 0..9 {

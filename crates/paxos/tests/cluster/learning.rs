@@ -55,6 +55,7 @@ fn a_leader_far_behind_votes_when_it_has_learned_enough() {
         no_leader: true,
         chosen: Slot(0),
         disk: DiskHealth::default(),
+        priority: None,
     };
     tell(&mut cluster, Message::Echo(answer));
     let promise = Binding::Promise {

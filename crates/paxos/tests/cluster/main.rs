@@ -13,6 +13,8 @@ mod hostile;
 #[cfg(test)]
 mod learning;
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod random;

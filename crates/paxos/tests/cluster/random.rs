@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use synod_paxos::{Config, Kind, NodeId, Quorums, Value};
+use synod_paxos::{Config, Drift, Kind, Lease, NodeId, Quorums, Value};
 use synod_sim::Rng;
 use synod_sim::cluster::{self, Schedule, play_seeds};
 use synod_sim::page::Recorder;
@@ -26,19 +26,33 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let unchosen = rng.pick(&[200, 1 << 20]);
     let joining = rng.pick(&[0, 1, 2, 3]);
     let alpha = rng.pick(&[1, 2, 5, 40]);
+    let lease = rng.pick(&[None, Some(150), Some(50)]);
+    let drift = rng.pick(&[0, 1_000, 99_999]);
+    let priorities = [[100; 3], [1, 100, 200], [5, 5, 1]][seed as usize % 3];
     let cluster = Cluster::joined(&quorums.unwrap(), joining, |config: &mut Config| {
         if let Some(first) = &mut config.first {
             first.alpha = alpha;
         }
         config.catch_up_max = Duration::from_millis(600);
         config.seed = seed;
+        config.priority = priorities[config.id.0 as usize % 3];
         config.write_stall_max = Duration::from_millis(300);
         config.accept_bytes_max = accept;
         config.cache_bytes_max = cache;
         config.inflight_messages_max = inflight;
         config.unchosen_bytes_max = unchosen;
+        config.lease = lease.map(|length| Lease {
+            length: Duration::from_millis(length),
+            drift: Drift(drift),
+        });
     });
-    cluster.0
+    let mut cluster = cluster.0;
+    let ids: Vec<NodeId> = cluster.nodes.keys().copied().collect();
+    for id in ids {
+        let rate = rng.pick(&[-1, -1, 0, 1, 1]) * i64::from(drift);
+        cluster.clocks.insert(id, rate);
+    }
+    cluster
 }
 
 /// `PAXOS_SEED=n` replays one seed, and `PAXOS_SEEDS=n` runs that many.
@@ -59,6 +73,10 @@ fn any_schedule_is_safe_and_recovers() {
         let nodes = schedule.cluster.nodes.values();
         let removed = nodes.filter(|node| node.stopped.is_some()).count();
         met.push(("removed nodes", removed as u64));
+        let nodes = schedule.cluster.nodes.values();
+        let cores = nodes.filter_map(|node| node.core.as_ref());
+        let leased = cores.map(|core| core.counters().leased).sum();
+        met.push(("refused because of a lease", leased));
         met.extend(watch.steps.clone());
         met
     };
@@ -81,6 +99,12 @@ fn any_schedule_is_safe_and_recovers() {
             ("aborted", 30),
             ("too slow", 20),
             ("removed nodes", 4),
+            ("handed to one that is preferred", 20),
+            ("handed over for a cause", 100),
+            ("Voted", 1),
+            ("reads by lease", 2),
+            ("reads by lease after a pause", 8),
+            ("refused because of a lease", 20),
             // Answers to leaders that lacked chosen values.
             ("Learned", 20),
             ("Offer", 20),

@@ -224,6 +224,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
             ballot,
             from,
             number: 0,
+            invited: None,
         });
         paxos.handle_message(Instant::ZERO, NodeId(2), prepare);
         let Some(Output::Persist(write)) = paxos.poll_output() else {
@@ -243,6 +244,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
         ballot: again,
         from,
         number: 0,
+        invited: None,
     });
     one.handle_message(Instant::ZERO, NodeId(2), prepare);
     assert_eq!(one.poll_output(), None, "its own write is in flight");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synod_paxos::{DiskHealth, Instant, NodeId, Role, Slot};
+use synod_paxos::{DiskHealth, Instant, NodeId, Paxos, Role, Slot, StepDown};
 
 use crate::harness::cluster::Cluster;
 
@@ -131,3 +131,56 @@ fn a_phase_1_of_many_pages_comes_to_its_end() {
 
 /// Two milliseconds each: more than twice the longest election timeout.
 const PAGES: u64 = 400;
+
+/// C13 (openraft 5e15946d): every heartbeat resets the deadlines of all followers at the same time. Each
+/// draws its next one, so usually one of them asks first, and its first ballot wins.
+#[test]
+fn c13_a_heartbeat_does_not_synchronise_its_followers() {
+    let mut contested = 0;
+    for seed in 0..ELECTIONS {
+        let mut cluster = Cluster::new(5, |config| config.seed = seed);
+        cluster.elect(1);
+        let round = cluster.status(1).ballot.round;
+        for _ in 0..5 {
+            cluster.heartbeat(1);
+            cluster.settle();
+        }
+        cluster.crash(1);
+        let led = cluster.run_until(3000, |cluster| !cluster.leaders().is_empty());
+        assert!(led.is_some(), "seed {seed}");
+        let leader = cluster.leaders()[0];
+        contested += u64::from(cluster.status(leader).ballot.round > round + 1);
+    }
+    assert!(
+        contested <= ELECTIONS / 20,
+        "{contested} of {ELECTIONS} elections took several ballots"
+    );
+}
+
+const ELECTIONS: u64 = 400;
+
+/// M6: who could not lead lets others try first. How long, and that it ends: `src/pace.rs`.
+#[test]
+fn m6_who_gave_up_leadership_waits_twice_as_long() {
+    let mut cluster = Cluster::new(3, |_| {});
+    let (min, max) = (Duration::from_millis(150), Duration::from_millis(300));
+    cluster.elect(1);
+    cluster.isolate(1);
+    while cluster.status(1).role == Role::Leader {
+        one_millisecond_of(&mut cluster, 1);
+    }
+    assert_eq!(cluster.status(1).stepped_down, Some(StepDown::NoQuorum));
+    let deadline = cluster.node(1).core().poll_timeout();
+    let wait = deadline.expect("it will campaign").since(cluster.now);
+    assert!(wait >= min * 2 && wait < max * 2, "{wait:?}");
+}
+
+/// A millisecond for one node.
+fn one_millisecond_of(cluster: &mut Cluster, id: u64) {
+    cluster.now = cluster.now.plus(Duration::from_millis(1));
+    let now = cluster.now;
+    let deadline = cluster.node(id).core().poll_timeout();
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        cluster.step(id, Paxos::handle_timeout);
+    }
+}

@@ -316,6 +316,7 @@ impl Step {
                 no_leader: true,
                 chosen: Slot(0),
                 disk: DiskHealth::default(),
+                priority: None,
             };
             paxos.handle_message(LATER, peer, Message::Echo(answer));
         }

@@ -89,6 +89,8 @@ impl Protocol for Cores {
     }
 
     fn start(config: Config, disk: &Disk, now: Instant) -> Result<Paxos, RecoverError<Infallible>> {
+        let mut config = config;
+        config.life = disk.next_life();
         let recovered = Recovered {
             state: disk.state,
             start: disk.start,
@@ -133,6 +135,19 @@ impl Protocol for Cores {
 
     fn ask(core: &mut Paxos, now: Instant, read: u64) -> Result<(), ReadError> {
         core.read(now, ReadId(read))
+    }
+
+    const QUORUM_READS: bool = true;
+
+    fn ask_quorum(core: &mut Paxos, now: Instant, read: u64) -> Result<(), ReadError> {
+        core.read_by_quorum(now, ReadId(read))
+    }
+
+    const LEASES: bool = true;
+
+    fn read_by_lease(core: &Paxos, now: Instant) -> Result<u64, String> {
+        let read = core.read_by_lease(now);
+        read.map(|slot| slot.0).map_err(|why| why.to_string())
     }
 
     fn propose(core: &mut Paxos, now: Instant, body: &[u8]) -> Result<Position, String> {

@@ -1,5 +1,6 @@
 //! The durable state of a node.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use synod_paxos::{
@@ -17,11 +18,18 @@ pub(crate) struct Disk {
     pub(crate) log: BTreeMap<u64, Vote>,
     /// The newest snapshot file, and the state machine in it.
     pub(crate) snapshot: Option<(Snapshot, Vec<Position>)>,
+    /// How often its node was started.
+    lives: Cell<u64>,
     /// How many votes replaced a vote for another value.
     pub(crate) replaced: u64,
 }
 
 impl Disk {
+    pub(crate) fn next_life(&self) -> u64 {
+        self.lives.set(self.lives.get() + 1);
+        self.lives.get()
+    }
+
     pub(crate) fn store(&mut self, record: &Record) {
         let mut last = Slot(0);
         for op in record.ops() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Configurations, DiskHealth, Echo, Kind, Message, NodeId, Op,
-    Position, Record, Replicate, Role, Slot, Snapshot, Status, Value, Vote,
+    Ballot, Binding, Config, Configuration, Configurations, DiskHealth, Echo, Kind, Message,
+    NodeId, Op, Position, Record, Replicate, Role, Slot, Snapshot, Status, Value, Vote,
 };
 
 use synod_sim::script::{Fields, parse_number};
@@ -143,6 +143,8 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Echo(Echo::Ask { .. }) => "Ask",
         Message::Echo(Echo::Answer { .. }) => "Answer",
         Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
+        Message::Echo(Echo::HowFar { .. }) => "HowFar",
+        Message::Echo(Echo::Voted { .. }) => "Voted",
         Message::Echo(Echo::Preempted { .. }) => "Preempted",
         Message::Echo(Echo::Removed { .. }) => "Removed",
         Message::Echo(Echo::Learn { .. }) => "Learn",
@@ -165,6 +167,8 @@ pub(crate) const NAMES: &[&str] = &[
     "Ask",
     "Answer",
     "HeartbeatEcho",
+    "HowFar",
+    "Voted",
     "Preempted",
     "Removed",
     "Learn",
@@ -189,7 +193,7 @@ pub(crate) fn message_text(message: &Message) -> String {
 
 /// A ballot that is in use, or one that was merely promised.
 fn word_for_ballot(name: &str) -> &'static str {
-    if ["Ask", "Answer", "Preempted", "Removed"].contains(&name) {
+    if ["Ask", "Answer", "HowFar", "Voted", "Preempted", "Removed"].contains(&name) {
         "promised"
     } else {
         "ballot"
@@ -212,11 +216,13 @@ fn replicate_text(message: &Replicate) -> String {
             chosen,
             through,
             settled,
+            lease,
             ..
         } => {
             let (chosen, through) = (chosen.0, through.0);
             let settled = number_text("settled", *settled);
-            format!(", round {round}, chosen {chosen}, through {through}{settled}")
+            let lease = lease_text("lease", *lease);
+            format!(", round {round}, chosen {chosen}, through {through}{settled}{lease}")
         }
         Replicate::Chosen { chosen, .. } => format!(", chosen {}", chosen.0),
         Replicate::Snapshot { snapshot, .. } => {
@@ -234,8 +240,16 @@ fn replicate_text(message: &Replicate) -> String {
 
 fn binding_text(message: &Binding) -> String {
     match message {
-        Binding::Prepare { from, number, .. } => {
-            format!(", from {}{}", from.0, number_text("number", *number))
+        Binding::Prepare {
+            from,
+            number,
+            invited,
+            ..
+        } => {
+            let invited = invited.map(|by| format!(", invited {}", ballot_text(by)));
+            let invited = invited.unwrap_or_default();
+            let number = number_text("number", *number);
+            format!(", from {}{number}{invited}", from.0)
         }
         Binding::Promise {
             from,
@@ -269,16 +283,17 @@ fn echo_text(message: &Echo) -> String {
             no_leader,
             chosen,
             disk,
+            priority,
             ..
         } => {
-            let disk = disk_text(disk);
+            let (disk, priority) = (disk_text(disk), priority_text(*priority));
             let no_leader = if *no_leader {
                 "no_leader"
             } else {
                 "has_leader"
             };
             format!(
-                ", attempt {attempt}, {no_leader}, chosen {}{disk}",
+                ", attempt {attempt}, {no_leader}, chosen {}{disk}{priority}",
                 chosen.0
             )
         }
@@ -288,13 +303,22 @@ fn echo_text(message: &Echo) -> String {
             chosen,
             behind,
             disk,
+            priority,
+            lease,
             ..
         } => {
-            let disk = disk_text(disk);
+            let priority = priority_text(*priority);
+            let (disk, lease) = (disk_text(disk), lease_text("grants", *lease));
             let (through, chosen) = (through.0, chosen.0);
             let behind = if *behind { ", behind" } else { "" };
-            format!(", round {round}, through {through}, chosen {chosen}{behind}{disk}")
+            format!(
+                ", round {round}, through {through}, chosen {chosen}{behind}{disk}{priority}{lease}"
+            )
         }
+        Echo::HowFar { life, number, .. } => format!(", life {life}, number {number}"),
+        Echo::Voted {
+            life, number, last, ..
+        } => format!(", life {life}, number {number}, last {}", last.0),
         Echo::Preempted { .. } => String::new(),
         Echo::Removed { number, .. } => number_text("number", *number),
         Echo::Learn { from, to, .. } => format!(", from {}, to {}", from.0, to.0),
@@ -319,6 +343,23 @@ fn number_text(name: &str, number: u64) -> String {
     }
 }
 
+/// A lease that is asked for or granted, in milliseconds.
+fn lease_text(what: &str, lease: Duration) -> String {
+    match lease.as_millis() {
+        0 => String::new(),
+        ms => format!(", {what} {ms}"),
+    }
+}
+
+/// The ballot of the leader that has invited the candidate, if one has.
+fn parse_invited(fields: &mut Fields<'_>) -> Result<Option<Ballot>, String> {
+    fields.value("invited").ok().map(parse_ballot).transpose()
+}
+
+fn parse_lease(fields: &mut Fields<'_>, what: &str) -> Duration {
+    Duration::from_millis(fields.number(what).unwrap_or(0))
+}
+
 /// The state of a disk, if it is unusual.
 fn disk_text(disk: &DiskHealth) -> String {
     let full = if disk.has_room { "" } else { ", full" };
@@ -326,6 +367,21 @@ fn disk_text(disk: &DiskHealth) -> String {
         0 => full.to_owned(),
         ms => format!("{full}, syncs {ms}"),
     }
+}
+
+/// The priority of a node, if it is not the usual one.
+fn priority_text(priority: Option<u8>) -> String {
+    match priority {
+        Some(Config::PRIORITY) => String::new(),
+        Some(priority) => format!(", priority {priority}"),
+        None => ", not preferred".to_owned(),
+    }
+}
+
+fn parse_priority(fields: &mut Fields<'_>) -> Option<u8> {
+    let usual = u64::from(Config::PRIORITY);
+    let priority = fields.number("priority").unwrap_or(usual);
+    (!fields.flag("not preferred")).then(|| u8::try_from(priority).unwrap_or(u8::MAX))
 }
 
 /// Parses `full` and `syncs 250`, in milliseconds.
@@ -391,6 +447,7 @@ fn parse_replicate(
             chosen: Slot(fields.number("chosen")?),
             through: Slot(fields.number("through")?),
             settled: fields.number("settled").unwrap_or(0),
+            lease: parse_lease(fields, "lease"),
         },
         "Settle" => Replicate::Settle {
             ballot,
@@ -419,6 +476,7 @@ fn parse_binding(name: &str, ballot: Ballot, fields: &mut Fields<'_>) -> Result<
             ballot,
             from: Slot(fields.number("from")?),
             number: fields.number("number").unwrap_or(0),
+            invited: parse_invited(fields)?,
         },
         "Settled" => Binding::Settled {
             ballot,
@@ -458,6 +516,7 @@ fn parse_echo(
             no_leader: fields.flag("no_leader") || !fields.flag("has_leader"),
             chosen: Slot(fields.number("chosen")?),
             disk: parse_disk(fields),
+            priority: parse_priority(fields),
         },
         "HeartbeatEcho" => Echo::Heartbeat {
             ballot,
@@ -466,6 +525,19 @@ fn parse_echo(
             chosen: Slot(fields.number("chosen")?),
             behind: fields.flag("behind"),
             disk: parse_disk(fields),
+            priority: parse_priority(fields),
+            lease: parse_lease(fields, "grants"),
+        },
+        "HowFar" => Echo::HowFar {
+            promised: ballot,
+            life: fields.number("life")?,
+            number: fields.number("number")?,
+        },
+        "Voted" => Echo::Voted {
+            promised: ballot,
+            life: fields.number("life")?,
+            number: fields.number("number")?,
+            last: Slot(fields.number("last")?),
         },
         "Preempted" => Echo::Preempted { promised: ballot },
         "Removed" => Echo::Removed {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
     AcceptorSet, Ballot, Binding, ChangeEnd, ChangePhase, Chosen, Envelope, Message, NodeId,
-    Output, Paxos, Position, Quorums, ReadId, Replicate, Slot, Status, Value, Vote,
+    Output, Paxos, Position, Quorums, ReadId, Replicate, Slot, Status, StepDown, Value, Vote,
 };
 use synod_sim::cluster::{self, Disk as _};
 
@@ -34,6 +34,8 @@ pub(crate) struct Watch {
     /// What changes of membership went through, counted: for each node the last that was seen of it.
     pub(crate) steps: BTreeMap<&'static str, u64>,
     phases: BTreeMap<NodeId, (Option<ChangePhase>, Option<ChangeEnd>)>,
+    /// To whom each node was handing its leadership when it was last seen, and for which cause.
+    transfers: BTreeMap<NodeId, (Option<NodeId>, Option<StepDown>)>,
 }
 
 impl Watch {
@@ -49,6 +51,7 @@ impl Watch {
             checked: Slot(0),
             steps: BTreeMap::new(),
             phases: BTreeMap::new(),
+            transfers: BTreeMap::new(),
         }
     }
 
@@ -119,6 +122,21 @@ impl Watch {
         }
     }
 
+    /// Counts what leaders give up for a cause, and what they hand to nodes of a higher priority, asked or not.
+    fn count_transfers(&mut self, id: NodeId, status: &Status) {
+        let now = (status.transfer, status.giving_up);
+        let before = self.transfers.insert(id, now).unwrap_or_default();
+        let peer = status.peers.iter().find(|peer| Some(peer.id) == now.0);
+        let is_higher = peer.is_some_and(|peer| peer.priority > Some(status.priority));
+        let what = match now {
+            _ if now == before => return,
+            (Some(_), Some(_)) => "handed over for a cause",
+            (Some(_), None) if is_higher => "handed to one that is preferred",
+            _ => return,
+        };
+        *self.steps.entry(what).or_default() += 1;
+    }
+
     fn prepares(&mut self, node: NodeId, ballot: Ballot, disk: &Disk) {
         assert_eq!(ballot.node, node, "a campaign in another's ballot");
         assert!(ballot <= disk.promised(), "a ballot that may be used again");
@@ -168,6 +186,7 @@ impl cluster::Watch<Cores> for Watch {
         }
         let status = paxos.status();
         self.count_steps(id, &status);
+        self.count_transfers(id, &status);
         if !self.made_up && status.chosen > self.checked {
             self.checked = status.chosen;
             let governing = paxos.configurations().governing(status.chosen);

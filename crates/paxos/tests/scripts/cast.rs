@@ -1,11 +1,12 @@
 //! The parts of scripts that are specific to this protocol, other than messages.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use synod_paxos::{
     Ballot, ChangeEnd, ChangePhase, Config, Configuration, Configurations, Counters, DiskHealth,
-    Kind, Membership, Message, NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot,
-    Stop,
+    Drift, Kind, Lease, Membership, Message, NodeId, Paxos, PeerState, PeerStatus, Position,
+    Quorums, Snapshot, Stop,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
@@ -36,6 +37,11 @@ impl Cast for Cores {
         let catch_up = catch_up.map(parse_duration).transpose()?;
         let alpha = arguments.number_option("alpha")?;
         let joining = arguments.number_option("joining")?.unwrap_or(0);
+        let lease = arguments.option("lease");
+        let lease = lease.map(parse_duration).transpose()?;
+        let drift = arguments.number_option("drift")?.map(Drift);
+        let drift = drift.unwrap_or_default();
+        let priorities_text = arguments.option("priorities");
         let made_up = arguments.flag("made-up");
         let first = arguments.number()?;
         // One number is a count, several are ids.
@@ -56,7 +62,11 @@ impl Cast for Cores {
             Ok(quorums) => quorums,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        let priorities = priorities(priorities_text, &quorums)?;
         let tweak = |config: &mut Config| {
+            let priority = priorities.get(&config.id).copied();
+            config.priority = priority.unwrap_or(config.priority);
+            config.lease = lease.map(|length| Lease { length, drift });
             config.cache_bytes_max = cache.unwrap_or(config.cache_bytes_max);
             config.accept_bytes_max = accept.unwrap_or(config.accept_bytes_max);
             config.inflight_messages_max = inflight.unwrap_or(config.inflight_messages_max);
@@ -174,6 +184,21 @@ impl Cast for Cores {
                 Some(to) => to.0.to_string(),
                 None => "none".to_owned(),
             },
+            "giving-up" => match status.giving_up {
+                Some(why) => format!("{why:?}"),
+                None => "none".to_owned(),
+            },
+            "stepped-down" => match status.stepped_down {
+                Some(why) => format!("{why:?}"),
+                None => "never".to_owned(),
+            },
+            "priority" => match detail {
+                "" => status.priority.to_string(),
+                _ => match peer()?.priority {
+                    Some(priority) => priority.to_string(),
+                    None => "none".to_owned(),
+                },
+            },
             "members" => members_text(status.latest.as_ref()),
             "in-force" => members_text(status.in_force.as_ref()),
             "configuration" => status.configuration.to_string(),
@@ -204,6 +229,17 @@ impl Cast for Cores {
             Stop::Removed { .. } => "removed",
         }
     }
+}
+
+/// `1,5,5`: the priorities of the first acceptors, in the order of their ids.
+fn priorities(text: Option<&str>, quorums: &Quorums) -> Result<BTreeMap<NodeId, u8>, String> {
+    let priorities = text.into_iter().flat_map(|text| text.split(','));
+    let pair = |(id, priority): (NodeId, &str)| {
+        let number = priority.parse();
+        let number = number.map_err(|_| format!("`{priority}` is no priority"))?;
+        Ok((id, number))
+    };
+    quorums.acceptors().zip(priorities).map(pair).collect()
 }
 
 /// `1 2 3 +4` for three acceptors and a learner.
@@ -237,6 +273,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "stale" => counters.stale,
         "malformed" => counters.malformed,
         "leaps" => counters.leaps,
+        "leased" => counters.leased,
         "out-of-role" => counters.out_of_role,
         "too-far-ahead" => counters.too_far_ahead,
         "transfers-stale" => counters.transfers_stale,

@@ -35,16 +35,22 @@ mod tests {
         b2_promise_write_fails
         b3_promise_lost
         b5_late_answer
+        b6_fresh_cluster_with_priorities
+        b6_not_during_a_change
+        b6_preferred_is_not_fit
+        b6_preferred_leads_after_a_while
         b7_last_round
         c11_removed_was_away
         c15_one_of_two
         c12_lagging_target
         c12_lost_invitation
+        c12_preferred_does_not_take_over
         c12_proposal_during_transfer
         c12_stale_invitation
         c12_target_dies
         c12_target_dies_as_candidate
         c12_transfer
+        c12_transfer_to_low_priority
         c12_two_transfers
         c1_away_unseats_nobody
         c2_cut_link
@@ -72,6 +78,7 @@ mod tests {
         e1_read_before_what_was_found
         e2_old_echo
         e4_sole_acceptor_reads
+        e6_clocks_within_the_bound
         e7_reads_end
         e8_flexible_reads
         f2_stale_snapshot
@@ -99,6 +106,28 @@ mod tests {
         i8_vote_of_another_ballot
         i9_promise_counted_twice
         i9_vote_counted_twice
+        l1_lease_is_granted
+        l1_no_lease_is_configured
+        l2_lease_counts_from_the_sending
+        l2_not_before_its_predecessors
+        l3_new_nodes_wait_for_nothing
+        l3_nothing_granted_before_the_record
+        l3_restart_within_a_promise
+        l4_invited_by_another_leader
+        l4_lease_after_a_failed_transfer
+        l4_lease_after_a_transfer
+        l5_coming_configuration
+        l5_former_configuration
+        l5_phase_2_quorum
+        l5_prepare_within_a_promise
+        l8_answer_to_an_earlier_read
+        l8_flexible_quorum
+        l8_later_configuration
+        l8_quorum_read
+        m6_invitation_is_lost
+        m6_no_quorum_invites_nobody
+        m6_stalled_disk_hands_over
+        m6_who_gave_up_is_not_preferred
         n4_climb
         n4_leap
         v_alpha
@@ -141,6 +170,9 @@ mod tests {
             "Prepare(ballot 1.1, from 1, number 2)",
             "Snapshot(ballot 2.1, last 5@1.1)",
             "Prepare(ballot 1.1, from 1)",
+            "Prepare(ballot 2.3, from 1, number 2, invited 1.1)",
+            "Heartbeat(ballot 1.1, round 3, chosen 1, through 2, settled 4, lease 100)",
+            "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1, behind, full, priority 7, grants 7)",
             "Promise(ballot 3.1, from 1, [2@2.1 x], [4@1.2 noop], next 7, chosen 1)",
             "Promise(ballot 3.1, from 1, chosen 1)",
             "Accepted(ballot 1.1, first 1, last 2)",
@@ -150,6 +182,8 @@ mod tests {
             "Answer(promised 1.1, attempt 1, has_leader, chosen 0)",
             "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1)",
             "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1, behind)",
+            "HowFar(promised 9.2, life 1, number 4)",
+            "Voted(promised 9.2, life 1, number 4, last 7)",
             "Preempted(promised 9.2)",
             "Learn(ballot 1.1, from 1, to 4)",
             "Learned(ballot 1.1, first 1, [x], [y])",

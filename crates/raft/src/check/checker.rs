@@ -50,8 +50,10 @@ impl Checker {
                 .or(start);
             self.history.learn(node, prev, whole.into_iter())?;
         }
+        let own = raft.common.config.priority;
         let watch = Watch {
             incarnation,
+            priority: before.map_or(own, |watch| watch.priority.max(own)),
             durable,
             staged: None,
             rotted: before.is_some_and(|watch| watch.rotted),
@@ -117,7 +119,7 @@ impl Checker {
         if now.commit > before.commit {
             self.check_commit(raft, before.last.index)?;
         }
-        Ok(())
+        self.check_preference(node, raft.common.config.priority, &before, &now)
     }
 
     /// Report an output of a node.

@@ -74,6 +74,13 @@ impl Durable {
         id.index <= self.snapshot.index || self.id_at(id.index) == Some(id)
     }
 
+    /// The same, with its body.
+    pub(crate) fn holds_body(&self, id: LogId) -> bool {
+        let mut log = self.log.iter();
+        let stored = log.find(|(at, _)| *at == id);
+        id.index <= self.snapshot.index || stored.is_some_and(|(_, content)| *content != 0)
+    }
+
     pub(crate) fn rename(&mut self, names: &impl Fn(NodeId) -> NodeId) {
         self.vote.1 = self.vote.1.map(names);
     }

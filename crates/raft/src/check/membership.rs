@@ -105,7 +105,8 @@ impl History {
         let (node, last) = (raft.common.id(), raft.common.log.last().index);
         let mut index = raft.common.committed;
         while index <= last {
-            if self.as_of(raft, index).1.is_voter(node) {
+            let membership = self.as_of(raft, index).1;
+            if membership.is_voter(node) && !membership.witnesses.contains(&node) {
                 return true;
             }
             index = index.next();
@@ -173,6 +174,7 @@ pub(super) fn renamed(membership: &Membership, names: &impl Fn(NodeId) -> NodeId
     let mut renamed = membership.clone();
     renamed.voters = set(&membership.voters);
     renamed.learners = set(&membership.learners);
+    renamed.witnesses = set(&membership.witnesses);
     if let (Some(change), Some(old)) = (&mut renamed.change, &membership.change) {
         change.voters = set(&old.voters);
         change.learners = set(&old.learners);

@@ -30,10 +30,32 @@ pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(),
             id: now.last,
         });
     }
+    if before.gives_up && now.leads && before.term == now.term && !now.gives_up {
+        let term = now.term;
+        return Err(Violation::LedOn { node, term });
+    }
     Ok(())
 }
 
 impl Checker {
+    /// A leader hands over for a priority only upwards, so leadership does not go in circles.
+    pub(super) fn check_preference(
+        &self,
+        node: NodeId,
+        own: u8,
+        before: &Seen,
+        now: &Seen,
+    ) -> Result<(), Violation> {
+        let begun = now.prefers.filter(|_| before.prefers != now.prefers);
+        let Some((to, watch)) = begun.and_then(|to| Some((to, self.nodes.get(&to)?))) else {
+            return Ok(());
+        };
+        match watch.priority > own {
+            true => Ok(()),
+            false => Err(Violation::NotPreferred { node, to }),
+        }
+    }
+
     /// `node` has just truncated its log in `term`, following the leader of that term.
     pub(super) fn check_cut(&self, node: NodeId, term: Term, from: Index) -> Result<(), Violation> {
         let Some(watch) = self.nodes.get(&node) else {
@@ -91,6 +113,18 @@ impl Checker {
                 if !agrees(in_force) && !agrees(until_now) {
                     let holders = in_force.nodes().filter(holds).count();
                     return Err(Violation::CommitNotDurable { node, id, holders });
+                }
+                let has_body = |node: &NodeId| {
+                    let watch = nodes.get(node);
+                    let is_full = !in_force.witnesses.contains(node);
+                    is_full && watch.is_some_and(|watch| watch.durable.holds_body(id))
+                };
+                if !in_force
+                    .nodes()
+                    .chain(until_now.nodes())
+                    .any(|node| has_body(&node))
+                {
+                    return Err(Violation::NoCopy { node, id });
                 }
                 self.history.commit(raft, id)
             }

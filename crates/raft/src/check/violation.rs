@@ -306,6 +306,30 @@ pub enum Violation {
         /// In which term.
         term: Term,
     },
+    /// An entry is committed, and no durable copy has its body.
+    #[error("no copy: node {} commits entry {} of term {}, whose body no disk holds", node.0, id.index.0, id.term.0)]
+    NoCopy {
+        /// The leader.
+        node: NodeId,
+        /// The entry.
+        id: LogId,
+    },
+    /// A leader that was giving up because it could not do its duty leads on in the same term.
+    #[error("led on: node {} was giving up term {} for a cause, and leads it on", node.0, term.0)]
+    LedOn {
+        /// Who leads.
+        node: NodeId,
+        /// The term.
+        term: Term,
+    },
+    /// A leader hands over for a priority that is not above its own.
+    #[error("not preferred: node {} hands over to node {} for a priority that is not higher", node.0, to.0)]
+    NotPreferred {
+        /// Who leads.
+        node: NodeId,
+        /// To whom.
+        to: NodeId,
+    },
     /// A durable vote was removed within its term.
     #[error(
         "voted twice: node {} forgets in term {} that it voted for node {}",

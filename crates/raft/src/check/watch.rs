@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 
 use crate::check::Durable;
 use crate::check::durable::Change;
+use crate::leader::Leader;
 use crate::role::RoleState;
 use crate::{Envelope, Index, LogId, NodeId, Raft, Term};
 
@@ -22,6 +23,8 @@ pub(crate) struct Watch {
     pub(crate) applied: Index,
     /// The term of the last acknowledgement, and its index.
     pub(crate) acknowledged: (Term, Index),
+    /// The highest priority that the node ever had: it may be another after a restart.
+    pub(crate) priority: u8,
 }
 
 /// A write in flight.
@@ -38,6 +41,10 @@ pub(crate) struct Seen {
     pub(crate) leads: bool,
     /// To whom it is handing its leadership.
     pub(crate) transfers_to: Option<NodeId>,
+    /// The same, if it does so for the other's priority.
+    pub(crate) prefers: Option<NodeId>,
+    /// It is giving up leadership for a cause.
+    pub(crate) gives_up: bool,
     pub(crate) commit: Index,
     pub(crate) last: LogId,
     pub(crate) start: Index,
@@ -48,13 +55,16 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn of(raft: &Raft) -> Self {
         let core = &raft.common;
+        let leader = match &raft.role {
+            RoleState::Leader(leader) => Some(leader),
+            _ => None,
+        };
         Self {
             term: core.term,
-            leads: matches!(raft.role, RoleState::Leader(_)),
-            transfers_to: match &raft.role {
-                RoleState::Leader(leader) => leader.transfers_to(),
-                _ => None,
-            },
+            leads: leader.is_some(),
+            transfers_to: leader.and_then(Leader::transfers_to),
+            prefers: leader.and_then(Leader::prefers),
+            gives_up: leader.and_then(Leader::gives_up).is_some(),
             commit: core.committed,
             last: core.log.last(),
             start: core.log.start().index,
@@ -73,6 +83,7 @@ impl Watch {
     pub(crate) fn renamed(&self, names: &impl Fn(NodeId) -> NodeId) -> Self {
         let mut watch = self.clone();
         watch.seen.transfers_to = watch.seen.transfers_to.map(names);
+        watch.seen.prefers = watch.seen.prefers.map(names);
         watch.durable.rename(names);
         if let Some(staged) = &mut watch.staged {
             staged.change.rename(names);

@@ -6,7 +6,8 @@ use crate::due::Task;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{
-    CatchingUp, ChangeEnd, ChangeError, Index, Instant, Kind, Membership, MembershipError, StepDown,
+    CatchingUp, ChangeEnd, ChangeError, Index, Instant, Kind, Membership, MembershipError, NodeId,
+    StepDown,
 };
 
 /// What a leader remembers of a change of membership. All that matters is in the log: without this,
@@ -32,7 +33,8 @@ impl Leader {
         let next = current.begin(target);
         if let Some(change) = &current.change {
             let (voters, learners) = (&change.voters, &change.learners);
-            let same = (voters, learners) == (&target.voters, &target.learners);
+            let same = (voters, learners) == (&target.voters, &target.learners)
+                && target.witnesses.is_subset(&current.witnesses);
             let told = target.contexts.iter();
             let same_contexts = told
                 .into_iter()
@@ -200,8 +202,13 @@ fn check_target(current: &Membership, target: &Membership) -> Result<(), ChangeE
     };
     plain.validate().map_err(invalid)?;
     let mut nodes = plain.nodes();
-    match nodes.find(|id| current.has_removed(*id)) {
-        Some(node) => Err(ChangeError::Readmitted { node }),
+    if let Some(node) = nodes.find(|id| current.has_removed(*id)) {
+        return Err(ChangeError::Readmitted { node });
+    }
+    let becomes = |id: &NodeId| current.is_witness(*id) != plain.is_witness(*id);
+    let mut stay = plain.nodes().filter(|id| current.contains(*id));
+    match stay.find(becomes) {
+        Some(node) => Err(ChangeError::OtherKind { node }),
         None => Ok(()),
     }
 }

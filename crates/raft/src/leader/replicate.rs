@@ -7,7 +7,7 @@ use crate::log::Slice;
 use crate::node::Common;
 use crate::progress::{Flow, Progress, Sent};
 use crate::{
-    Entries, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Replicate, Wanted,
+    Entries, Entry, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Replicate, Wanted,
 };
 
 /// Replication to the peers (§5.3, §7).
@@ -126,6 +126,10 @@ impl Link<'_> {
 
     #[inline]
     fn append(&mut self, prev: LogId, entries: Entries) -> Option<Replicate> {
+        let entries = match self.common.membership().is_witness(self.peer.id) {
+            true => entries.iter().map(Entry::withheld).collect(),
+            false => entries,
+        };
         let (term, commit) = (self.common.term, self.common.committed);
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
         let append = Sent {

@@ -6,9 +6,9 @@ use crate::{DiskHealth, Instant, StepDown};
 
 /// When a leader steps down by itself, because it blocks a better one.
 impl Leader {
-    /// Steps down if a quorum is out of contact or the disk has stalled, because the leader then
+    /// Gives up if a quorum is out of contact or the disk has stalled, because the leader then
     /// blocks a better one (thesis §6.2; hashicorp#503).
-    pub(super) fn check_quorum(&mut self, common: &Common, now: Instant) -> Step {
+    pub(super) fn check_quorum(&mut self, common: &mut Common, now: Instant) -> Step {
         if !common.config.check_quorum || now < self.quorum_deadline {
             return Step::Stay;
         }
@@ -27,21 +27,22 @@ impl Leader {
         let short_of_room = is_short.then(|| self.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= common.config.write_stall_max;
         let is_alone = common.members().is_alone();
-        if now.since(heard) >= timeout {
-            Step::give_up(common.term, StepDown::NoQuorum)
+        let cause = if now.since(heard) >= timeout {
+            Some(StepDown::NoQuorum)
         } else if !is_alone && slow_write.is_some_and(|(_, since)| is_slow(since)) {
-            Step::give_up(common.term, StepDown::WriteStalled)
+            Some(StepDown::WriteStalled)
         } else if !is_alone && slow_fetch.is_some_and(is_slow) {
-            Step::give_up(common.term, StepDown::ReadStalled)
+            Some(StepDown::ReadStalled)
         } else if short_of_room.is_some_and(is_slow) {
-            Step::give_up(common.term, StepDown::ShortOfRoom)
+            Some(StepDown::ShortOfRoom)
         } else {
-            self.quorum_deadline = heard.plus(timeout);
-            self.slow_write = slow_write;
-            self.slow_fetch = slow_fetch;
-            self.short_of_room = short_of_room;
-            Step::Stay
-        }
+            None
+        };
+        self.quorum_deadline = heard.plus(timeout);
+        self.slow_write = slow_write;
+        self.slow_fetch = slow_fetch;
+        self.short_of_room = short_of_room;
+        cause.map_or(Step::Stay, |why| self.hand_over(common, now, why))
     }
 
     /// Whether no quorum among the nodes in contact has space, while others are out of contact.
@@ -60,17 +61,17 @@ impl Leader {
         self.peers.iter().any(unheard) && !common.members().quorum().agrees(could_store)
     }
 
-    /// Steps down if this leader can store nothing and a follower with space lacks no entry, so
+    /// Gives up if this leader can store nothing and a follower with space lacks no entry, so
     /// that it can be elected. If no node has space there is no better leader, and this one
     /// continues for reads.
-    pub(super) fn give_way(&self, common: &Common) -> Step {
+    pub(super) fn give_way(&mut self, common: &mut Common, now: Instant) -> Step {
         let last = common.log.last().index;
         let is_better = |peer: &Progress| {
-            let votes = common.membership().stays_voter(peer.id);
+            let votes = common.membership().may_lead(peer.id);
             votes && !peer.forgot && peer.has_room == Some(true) && peer.matched >= last
         };
         if !common.disk.has_room && self.peers.iter().any(is_better) {
-            Step::give_up(common.term, StepDown::Full)
+            self.hand_over(common, now, StepDown::Full)
         } else {
             Step::Stay
         }

@@ -8,10 +8,22 @@ use crate::{Instant, NodeId, Replicate, StepDown, TransferError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Transfer {
     to: NodeId,
+    pub(super) reason: Reason,
     /// By then it is over.
     deadline: Instant,
     /// The target has been asked to campaign.
     invited: bool,
+}
+
+/// Why leadership is being handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reason {
+    /// The driver asked for it, or the leader was removed.
+    Asked,
+    /// The target has a higher priority.
+    Priority,
+    /// The leader cannot do its duty, and stops leading at the deadline at the latest.
+    GivesUp(StepDown),
 }
 
 /// How a leader hands its leadership over (thesis §3.10): it takes nothing new, waits until the target
@@ -30,6 +42,9 @@ impl Leader {
         if let Some(to) = no_voter {
             return Err(TransferError::NotAVoter(to));
         }
+        if let Some(to) = to.filter(|to| common.membership().is_witness(*to)) {
+            return Err(TransferError::Witness(to));
+        }
         if let Some(under_way) = self.transfers_to() {
             return match to.is_none_or(|to| to == under_way) {
                 true => Ok(under_way),
@@ -39,20 +54,45 @@ impl Leader {
         let suits =
             |peer: &&Progress| to.is_none_or(|to| to == peer.id) && is_suitable(peer, common, now);
         let peers = self.peers.iter().filter(suits);
-        let best = peers.max_by_key(|peer| (peer.matched, peer.contact));
+        let last = common.log.last().index;
+        let best = peers.max_by_key(|peer| {
+            let (is_preferred, holds_all) = (peer.priority.is_some(), peer.matched >= last);
+            (
+                is_preferred,
+                holds_all,
+                peer.priority,
+                peer.matched,
+                peer.contact,
+            )
+        });
         let to = best.ok_or(TransferError::Unsuitable)?.id;
+        self.begin_transfer(common, now, to, Reason::Asked);
+        Ok(to)
+    }
+
+    pub(super) fn begin_transfer(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        to: NodeId,
+        reason: Reason,
+    ) {
         self.transfer = Some(Transfer {
             to,
+            reason,
             deadline: now.plus(common.config.election_timeout_max),
             invited: false,
         });
         self.invite_first(common);
-        Ok(to)
     }
 
     /// Who is to lead next.
     pub(crate) fn transfers_to(&self) -> Option<NodeId> {
         self.transfer.as_ref().map(|transfer| transfer.to)
+    }
+
+    pub(super) fn transfer_reason(&self) -> Option<Reason> {
+        self.transfer.as_ref().map(|transfer| transfer.reason)
     }
 
     /// When a transfer is over that has led to nothing.
@@ -91,6 +131,7 @@ impl Leader {
         let target = self.peers.iter().find(is_target);
         if target.is_some_and(|peer| peer.matched >= last) {
             transfer.invited = true;
+            self.gave_up_lease = true;
             common.send_now(transfer.to, Replicate::TimeoutNow { term, round, last });
         }
     }
@@ -98,11 +139,15 @@ impl Leader {
     /// At the deadline this node leads on. A round of heartbeats begins at once: whatever the target
     /// was asked is void once it has heard of that.
     ///
-    /// But a leader that has no vote any more leads no longer: the others can elect.
+    /// But a leader that cannot do its duty, or has no vote any more, leads no longer: the others can
+    /// elect.
     pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) -> Step {
         let is_over = |transfer: &mut Transfer| now >= transfer.deadline;
-        if self.transfer.take_if(is_over).is_none() {
+        let Some(over) = self.transfer.take_if(is_over) else {
             return Step::Stay;
+        };
+        if let Reason::GivesUp(why) = over.reason {
+            return Step::give_up(common.term, why);
         }
         if common.configs.has_dismissed_own() {
             return Step::give_up(common.term, StepDown::Removed);
@@ -114,7 +159,7 @@ impl Leader {
 
 /// Somebody who may be elected at once, as far as is known here.
 fn is_suitable(peer: &Progress, common: &Common, now: Instant) -> bool {
-    common.membership().stays_voter(peer.id)
+    common.membership().may_lead(peer.id)
         && !peer.forgot
         && peer.has_room != Some(false)
         && now.since(peer.contact) < common.config.election_timeout_min

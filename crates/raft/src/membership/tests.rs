@@ -20,9 +20,17 @@ fn memberships() -> impl Strategy<Value = Membership> {
                 learners: learners.difference(&voters).copied().collect(),
                 voters,
                 change: change.map(Box::new),
+                witnesses: BTreeSet::new(),
                 contexts: BTreeMap::new(),
                 highest: NodeId(highest),
             };
+            // As many of the first voters as may be.
+            for id in membership.voters.clone() {
+                membership.witnesses.insert(id);
+                if membership.validate().is_err() {
+                    membership.witnesses.remove(&id);
+                }
+            }
             let of_members = contexts.into_iter();
             let of_members = of_members.filter(|(id, _)| membership.contains(*id));
             membership.contexts = of_members
@@ -72,12 +80,16 @@ fn each_malformation_has_its_name() {
         MembershipError::Version { version: 0 }
     );
     assert_eq!(decode(&bytes[..bytes.len() - 1]), MembershipError::Length);
-    assert_eq!(decode(&[1, 65]), MembershipError::TooManyNodes);
+    assert_eq!(
+        decode(&[1, 0, 0, 0]),
+        MembershipError::Version { version: 1 }
+    );
+    assert_eq!(decode(&[2, 65]), MembershipError::TooManyNodes);
     let mut twice = bytes.to_vec();
     twice[10] = 1;
     assert_eq!(decode(&twice), MembershipError::Order);
     let mut mark = bytes.to_vec();
-    mark[19] = 3;
+    mark[20] = 3;
     assert_eq!(decode(&mark), MembershipError::Length);
 }
 
@@ -109,6 +121,21 @@ fn each_violated_rule_has_its_name() {
         highest: NodeId(2),
         ..plain.clone()
     };
+    let witnesses = |ids: &[u64]| Membership {
+        witnesses: ids.iter().copied().map(NodeId).collect(),
+        ..plain.clone()
+    };
+    let watched = Membership {
+        change: Some(Box::new(Change {
+            learners: BTreeSet::from([NodeId(3)]),
+            ..change(&[1, 2])
+        })),
+        ..witnesses(&[3])
+    };
+    let then_two = Membership {
+        change: Some(Box::new(change(&[2, 3]))),
+        ..witnesses(&[3])
+    };
     for (membership, error) in [
         (crowd, MembershipError::TooManyNodes),
         (learner, MembershipError::LearnerVotes),
@@ -117,11 +144,16 @@ fn each_violated_rule_has_its_name() {
         (context(1, 257), MembershipError::LongContext),
         (context(4, 1), MembershipError::ContextOfNobody),
         (low, MembershipError::Highest),
+        (witnesses(&[4]), MembershipError::WitnessOfNothing),
+        (watched, MembershipError::WitnessOfNothing),
+        (witnesses(&[1, 3]), MembershipError::TooManyWitnesses),
+        (then_two, MembershipError::TooManyWitnesses),
     ] {
         assert_eq!(membership.validate(), Err(error), "{membership:?}");
     }
     assert_eq!(context(1, 256).validate(), Ok(()));
     assert_eq!(Membership::default().validate(), Ok(()));
+    assert_eq!(witnesses(&[3]).validate(), Ok(()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use synod_raft::{Index, Message, NodeId, Raft, Replicate, Role, Term};
+use synod_raft::{Index, Message, NodeId, Raft, Replicate, Role, StepDown, Term};
 
 use crate::harness::cluster::Cluster;
 
@@ -17,6 +17,7 @@ fn d13_nobody_speaks_for_this_node() {
             round: 1,
             commit: Index(0),
             matched: Index(0),
+            lease: Duration::ZERO,
         })
     };
     cluster.watch.made_up = true;
@@ -70,6 +71,32 @@ fn an_idle_group_has_one_deadline() {
         writes,
         "an idle group does not write"
     );
+}
+
+/// M6: who could not lead lets others try first. How long, and that it ends: `src/pace.rs`.
+#[test]
+fn m6_who_gave_up_leadership_waits_twice_as_long() {
+    let mut cluster = Cluster::new(3, |_| {});
+    let (min, max) = (Duration::from_millis(150), Duration::from_millis(300));
+    cluster.elect(1);
+    cluster.isolate(1);
+    while cluster.status(1).role == Role::Leader {
+        one_millisecond_of(&mut cluster, 1);
+    }
+    assert_eq!(cluster.status(1).stepped_down, Some(StepDown::NoQuorum));
+    let deadline = cluster.node(1).core().poll_timeout();
+    let wait = deadline.expect("it will campaign").since(cluster.now);
+    assert!(wait >= min * 2 && wait < max * 2, "{wait:?}");
+}
+
+/// A millisecond for one node.
+fn one_millisecond_of(cluster: &mut Cluster, id: u64) {
+    cluster.now = cluster.now.plus(Duration::from_millis(1));
+    let now = cluster.now;
+    let deadline = cluster.node(id).core().poll_timeout();
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        cluster.step(id, Raft::handle_timeout);
+    }
 }
 
 /// C13 (openraft 5e15946d): every heartbeat resets the deadlines of all followers at the same

@@ -35,6 +35,10 @@ fn disk() -> impl Strategy<Value = DiskHealth> {
     })
 }
 
+fn lease() -> impl Strategy<Value = Duration> {
+    number().prop_map(Duration::from_millis)
+}
+
 fn entries() -> impl Strategy<Value = (LogId, Vec<Entry>)> {
     let kind = prop_oneof![
         Just(Kind::Noop),
@@ -78,9 +82,9 @@ fn message() -> impl Strategy<Value = Message> {
         4 => (term(), entries(), number()).prop_map(|(term, (prev, entries), commit)| {
             Message::Replicate(Replicate::Append { term, prev, entries: entries.into(), commit: Index(commit) })
         }),
-        1 => (term(), numbers).prop_map(|(term, (round, commit, matched))| {
+        1 => (term(), numbers, lease()).prop_map(|(term, (round, commit, matched), lease)| {
             let (commit, matched) = (Index(commit), Index(matched));
-            Message::Replicate(Replicate::Heartbeat { term, round, commit, matched })
+            Message::Replicate(Replicate::Heartbeat { term, round, commit, matched, lease })
         }),
         1 => (term(), number()).prop_map(|(term, commit)| {
             Message::Replicate(Replicate::Commit { term, commit: Index(commit) })
@@ -100,9 +104,11 @@ fn message() -> impl Strategy<Value = Message> {
             Message::Binding(Binding::Appended { term, last: Index(last) })
         }),
         1 => (term(), log_id()).prop_map(|(term, last)| Message::Binding(Binding::Installed { term, last })),
-        2 => (term(), number(), number(), disk()).prop_map(|(term, round, matched, disk)| {
-            Message::Echo(Echo::Heartbeat { term, round, matched: Index(matched), disk })
-        }),
+        2 => (term(), (number(), number()), (disk(), lease(), any::<Option<u8>>()))
+            .prop_map(|(term, (round, matched), (disk, lease, priority))| {
+                let matched = Index(matched);
+                Message::Echo(Echo::Heartbeat { term, round, matched, disk, lease, priority })
+            }),
         1 => (term(), number(), number()).prop_map(|(term, acknowledged, holds)| {
             let (acknowledged, holds) = (Index(acknowledged), Index(holds));
             Message::Echo(Echo::Forgot { term, acknowledged, holds })
@@ -112,8 +118,8 @@ fn message() -> impl Strategy<Value = Message> {
         1 => term().prop_map(|term| Message::Echo(Echo::Stale { term })),
         1 => (term(), log_id(), disk())
             .prop_map(|(term, last, disk)| Message::Echo(Echo::RequestPreVote { term, last, disk })),
-        1 => (term(), any::<bool>(), disk())
-            .prop_map(|(term, granted, disk)| Message::Echo(Echo::PreVote { term, granted, disk })),
+        1 => (term(), any::<bool>(), disk(), any::<Option<u8>>())
+            .prop_map(|(term, granted, disk, priority)| Message::Echo(Echo::PreVote { term, granted, disk, priority })),
     ]
 }
 
@@ -146,6 +152,10 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
     let mut cluster = Cluster::new(3, |config| {
         config.check_quorum = check_quorum;
         config.cache_bytes_max = 40;
+        config.lease = Some(synod_raft::Lease {
+            length: config.election_timeout_min,
+            drift: synod_raft::Drift(99_999),
+        });
     });
     let mut now = cluster.now;
     let node = cluster.nodes.get_mut(&NodeId(1)).unwrap();
@@ -158,7 +168,10 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
             Input::Message(from, message) => raft.handle_message(now, from, message),
             Input::Timeout => raft.handle_timeout(raft.poll_timeout().unwrap_or(now)),
             Input::Propose => drop(raft.propose(now, Bytes::from_static(b"x"))),
-            Input::Read(id) => drop(raft.read(now, synod_raft::ReadId(id))),
+            Input::Read(id) => {
+                let _refused = raft.read(now, synod_raft::ReadId(id));
+                let _refused = raft.read_by_lease(now);
+            }
             Input::Snapshot(last) => raft.handle_snapshot(
                 now,
                 Snapshot {

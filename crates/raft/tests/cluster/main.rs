@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod membership;
 #[cfg(test)]
 mod random;
@@ -20,3 +22,5 @@ mod recovery;
 mod slow;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod witnesses;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use synod_raft::{Config, Term};
+use synod_raft::{Config, Drift, Lease, Term};
 use synod_sim::Rng;
 use synod_sim::cluster::{self, Schedule, play_seeds};
 use synod_sim::page::Recorder;
@@ -22,14 +22,29 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let cluster = Cluster::joined(size, joining, Term(0), |config: &mut Config| {
         config.seed = seed;
         config.write_stall_max = Duration::from_millis(300);
+        // Without a draw of its own, so that seeds stay what they are.
+        config.priority = [100, 100, 0, 200][((seed / 3 + config.id.0) % 4) as usize];
+        if seed % 5 == 3 && size > 2 {
+            config.witnesses = config.voters.last().copied().into_iter().collect();
+        }
         config.pre_vote = pre_vote;
         config.check_quorum = check_quorum;
         config.append_bytes_max = append;
         config.cache_bytes_max = cache;
         config.inflight_messages_max = inflight;
         config.uncommitted_bytes_max = uncommitted;
+        config.lease = (!seed.is_multiple_of(4)).then_some(Lease {
+            length: config.election_timeout_min,
+            drift: Drift(99_999),
+        });
     });
-    cluster.0
+    // Without a draw of their own, so that seeds stay what they are.
+    let mut cluster = cluster.0;
+    for id in cluster.nodes.keys().copied().collect::<Vec<_>>() {
+        let rate = [-99_999, 0, 99_999][((seed + id.0) % 3) as usize];
+        cluster.clocks.insert(id, rate);
+    }
+    cluster
 }
 
 /// `RAFT_SEED=n` replays one seed, and `RAFT_SEEDS=n` runs that many.
@@ -52,12 +67,17 @@ fn any_schedule_is_safe_and_recovers() {
         group,
         met,
         &[
+            ("reads by lease", 1),
+            ("reads by lease after a pause", 4),
             ("truncations", 2),
             ("elections", 2),
             ("transfers", 2),
+            ("to a higher priority", 4),
+            ("gives up by a transfer", 60),
             ("changes", 1),
             ("catching up", 3),
             ("joint", 2),
+            ("a witness added", 20),
             ("ended", 2),
             ("inherited", 4),
             ("aborts", 10),

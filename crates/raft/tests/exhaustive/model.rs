@@ -13,8 +13,8 @@ use crate::node::{Disk, Input, Node, Packet, Roster, Told};
 pub(crate) struct Model {
     /// The number of nodes, at most five.
     pub(crate) size: usize,
-    /// If the membership may change: the voters at the beginning, and after the change. Then names
-    /// matter, and states that differ in them are two.
+    /// If the membership may change, or one is a witness: the voters at the beginning, and after the
+    /// change. Then names matter, and states that differ in them are two.
     pub(crate) change: Option<Roster>,
     pub(crate) budget: Budget,
     /// Whether the network carries a message; it loses the others.
@@ -58,6 +58,7 @@ impl System for Model {
         let roster = self.change.unwrap_or(Roster {
             voters: self.size,
             first: 0,
+            witness: 0,
             target: &[],
         });
         let nodes = ids.map(|id| Node::new(id, roster, Disk::default()));

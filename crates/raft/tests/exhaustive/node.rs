@@ -59,6 +59,8 @@ pub(crate) struct Roster {
     pub(crate) voters: usize,
     /// Who campaigns in the first term, alone.
     pub(crate) first: u64,
+    /// Who of them is a witness; 0 for nobody.
+    pub(crate) witness: u64,
     pub(crate) target: &'static [u64],
 }
 
@@ -94,6 +96,8 @@ impl Node {
         let known = voters.contains(&id.0);
         let mut config = Config::new(id, voters.filter(|_| known).map(NodeId));
         (config.pre_vote, config.check_quorum) = (false, false);
+        let is_witness = |id: &NodeId| id.0 == roster.witness;
+        config.witnesses = config.voters.iter().copied().filter(is_witness).collect();
         config.append_bytes_max = 1;
         let recovered = Recovered {
             vote: disk.vote,

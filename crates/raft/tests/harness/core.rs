@@ -122,6 +122,13 @@ impl Protocol for Cores {
         core.read(now, ReadId(read))
     }
 
+    const LEASES: bool = true;
+
+    fn read_by_lease(core: &Raft, now: Instant) -> Result<u64, String> {
+        let read = core.read_by_lease(now);
+        read.map(|index| index.0).map_err(|why| why.to_string())
+    }
+
     fn propose(core: &mut Raft, now: Instant, body: &[u8]) -> Result<LogId, String> {
         let proposed = core.propose(now, Bytes::copy_from_slice(body));
         proposed.map_err(|error| error.to_string())
@@ -140,10 +147,18 @@ impl Protocol for Cores {
         learners: &[u64],
     ) -> Result<(), String> {
         let learners: BTreeSet<NodeId> = learners.iter().copied().map(NodeId).collect();
-        let target = Membership {
+        let mut target = Membership {
             learners,
             ..Membership::of_voters(voters.iter().copied().map(NodeId))
         };
+        // Who is a witness stays one. Where there are some, every second new voter is one.
+        let current = core.membership();
+        let is_drawn = |id: NodeId| !current.witnesses.is_empty() && id.0.is_multiple_of(2);
+        for id in target.voters.clone() {
+            if current.is_witness(id) || !current.contains(id) && is_drawn(id) {
+                target.witnesses.insert(id);
+            }
+        }
         let begun = core.change_membership(now, target);
         begun.map_err(|error| error.to_string())
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Op, Record,
-    Replicate, Role, Snapshot, Status, Term,
+    Binding, Config, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Op,
+    Record, Replicate, Role, Snapshot, Status, Term,
 };
 
 use synod_sim::script::{Fields, parse_number};
@@ -34,6 +34,7 @@ pub(crate) fn entry_text(entry: &Entry) -> String {
 pub(crate) fn body_text(entry: &Entry) -> String {
     match entry.kind {
         Kind::Noop => "noop".to_owned(),
+        Kind::Withheld => "withheld".to_owned(),
         Kind::Command => String::from_utf8_lossy(&entry.body).into_owned(),
         Kind::Membership => match Membership::decode(&entry.body) {
             Ok(membership) => membership_text(&membership),
@@ -43,10 +44,14 @@ pub(crate) fn body_text(entry: &Entry) -> String {
 }
 
 /// `1 2 3` for voters, `1 2 3 + 4` with a learner; `1 2 3 => 1 2 4` while node 4 catches up, `1 2 3 ||
-/// 1 2 4` while both sides count.
+/// 1 2 4` while both sides count. `3w` is a witness.
 pub(crate) fn membership_text(membership: &Membership) -> String {
+    let id = |id: &NodeId| match membership.is_witness(*id) {
+        true => format!("{}w", id.0),
+        false => id.0.to_string(),
+    };
     let ids = |set: &BTreeSet<NodeId>| {
-        let ids: Vec<_> = set.iter().map(|id| id.0.to_string()).collect();
+        let ids: Vec<_> = set.iter().map(id).collect();
         ids.join(" ")
     };
     let side = |voters, learners: &BTreeSet<NodeId>| match learners.is_empty() {
@@ -72,12 +77,11 @@ fn entries_text(entries: &[Entry]) -> String {
 fn parse_entry(text: &str) -> Result<Entry, String> {
     let parts = text.split_once(' ');
     let (id, body) = parts.ok_or_else(|| format!("`[{text}]` is no entry like [2.5 x]"))?;
-    let kind = if body == "noop" {
-        Kind::Noop
-    } else {
-        Kind::Command
+    let (kind, body) = match body {
+        "noop" => (Kind::Noop, ""),
+        "withheld" => (Kind::Withheld, ""),
+        command => (Kind::Command, command),
     };
-    let body = if body == "noop" { "" } else { body };
     Ok(Entry {
         id: parse_id(id)?,
         kind,
@@ -154,7 +158,6 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 
 pub(crate) fn message_text(message: &Message) -> String {
-    let answer = |granted: &bool| if *granted { "granted" } else { "refused" };
     let fields = match message {
         Message::Replicate(Replicate::Append {
             prev,
@@ -172,9 +175,14 @@ pub(crate) fn message_text(message: &Message) -> String {
             round,
             commit,
             matched,
+            lease,
             ..
         }) => {
-            format!("round {round}, commit {}, matched {}", commit.0, matched.0)
+            let lease = lease_text("lease", *lease);
+            format!(
+                "round {round}, commit {}, matched {}{lease}",
+                commit.0, matched.0
+            )
         }
         Message::Replicate(Replicate::Commit { commit, .. }) => format!("commit {}", commit.0),
         Message::Replicate(Replicate::Snapshot { snapshot, .. }) => {
@@ -188,33 +196,9 @@ pub(crate) fn message_text(message: &Message) -> String {
             format!("last {}{transfer}", id_text(*last))
         }
         Message::Binding(Binding::Installed { last, .. }) => format!("last {}", id_text(*last)),
-        Message::Echo(Echo::RequestPreVote { last, disk, .. }) => {
-            format!("last {}{}", id_text(*last), disk_text(disk))
-        }
-        Message::Binding(Binding::Vote { granted, .. }) => answer(granted).to_owned(),
-        Message::Echo(Echo::PreVote { granted, disk, .. }) => {
-            format!("{}{}", answer(granted), disk_text(disk))
-        }
+        Message::Binding(Binding::Vote { granted, .. }) => answer(*granted).to_owned(),
         Message::Binding(Binding::Appended { last, .. }) => format!("last {}", last.0),
-        Message::Echo(Echo::Heartbeat {
-            round,
-            matched,
-            disk,
-            ..
-        }) => {
-            format!("round {round}, matched {}{}", matched.0, disk_text(disk))
-        }
-        Message::Echo(Echo::Rejected { prev, hint, .. }) => {
-            format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
-        }
-        Message::Echo(Echo::Forgot {
-            acknowledged,
-            holds,
-            ..
-        }) => format!("acknowledged {}, holds {}", acknowledged.0, holds.0),
-        Message::Echo(Echo::Stale { .. } | Echo::Removed { .. } | Echo::Left { .. }) => {
-            String::new()
-        }
+        Message::Echo(echo) => echo_fields(echo),
     };
     let comma = if fields.is_empty() { "" } else { ", " };
     format!(
@@ -224,6 +208,52 @@ pub(crate) fn message_text(message: &Message) -> String {
     )
 }
 
+fn answer(granted: bool) -> &'static str {
+    if granted { "granted" } else { "refused" }
+}
+
+/// The fields of an echo after its term.
+fn echo_fields(echo: &Echo) -> String {
+    match echo {
+        Echo::Heartbeat {
+            round,
+            matched,
+            disk,
+            lease,
+            priority,
+            ..
+        } => {
+            let (disk, lease) = (disk_text(disk), lease_text("grants", *lease));
+            let priority = priority_text(*priority);
+            format!(
+                "round {round}, matched {}{disk}{lease}{priority}",
+                matched.0
+            )
+        }
+        Echo::Rejected { prev, hint, .. } => {
+            format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
+        }
+        Echo::Forgot {
+            acknowledged,
+            holds,
+            ..
+        } => format!("acknowledged {}, holds {}", acknowledged.0, holds.0),
+        Echo::RequestPreVote { last, disk, .. } => {
+            format!("last {}{}", id_text(*last), disk_text(disk))
+        }
+        Echo::PreVote {
+            granted,
+            disk,
+            priority,
+            ..
+        } => {
+            let (disk, priority) = (disk_text(disk), priority_text(*priority));
+            format!("{}{disk}{priority}", answer(*granted))
+        }
+        Echo::Stale { .. } | Echo::Removed { .. } | Echo::Left { .. } => String::new(),
+    }
+}
+
 /// The state of a disk, if it is unusual.
 fn disk_text(disk: &DiskHealth) -> String {
     let full = if disk.has_room { "" } else { ", full" };
@@ -231,6 +261,39 @@ fn disk_text(disk: &DiskHealth) -> String {
         0 => full.to_owned(),
         ms => format!("{full}, syncs {ms}"),
     }
+}
+
+/// A priority, if it is not the default.
+fn priority_text(priority: Option<u8>) -> String {
+    match priority {
+        None => ", stands back".to_owned(),
+        Some(Config::PRIORITY) => String::new(),
+        Some(other) => format!(", priority {other}"),
+    }
+}
+
+/// Parses `priority 5` and `stands back`.
+fn parse_priority(fields: &mut Fields<'_>) -> Result<Option<u8>, String> {
+    if fields.flag("stands back") {
+        return Ok(None);
+    }
+    let priority = fields.number("priority");
+    let priority = priority.map_or(Ok(Config::PRIORITY), u8::try_from);
+    priority
+        .map(Some)
+        .map_err(|_| "a priority is a byte".to_owned())
+}
+
+/// A lease that is asked for or granted, in milliseconds.
+fn lease_text(what: &str, lease: Duration) -> String {
+    match lease.as_millis() {
+        0 => String::new(),
+        ms => format!(", {what} {ms}"),
+    }
+}
+
+fn parse_lease(fields: &mut Fields<'_>, what: &str) -> Duration {
+    Duration::from_millis(fields.number(what).unwrap_or(0))
 }
 
 /// Parses `full` and `syncs 250`, in milliseconds.
@@ -270,6 +333,7 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
             round: fields.number("round")?,
             commit: Index(fields.number("commit")?),
             matched: Index(fields.number("matched")?),
+            lease: parse_lease(&mut fields, "lease"),
         }),
         "Commit" => Message::Replicate(Replicate::Commit {
             term,
@@ -317,6 +381,8 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
             round: fields.number("round")?,
             matched: Index(fields.number("matched")?),
             disk: parse_disk(fields),
+            lease: parse_lease(fields, "grants"),
+            priority: parse_priority(fields)?,
         },
         "Rejected" => Echo::Rejected {
             term,
@@ -340,6 +406,7 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
             term,
             granted: parse_granted(fields)?,
             disk: parse_disk(fields),
+            priority: parse_priority(fields)?,
         },
         _ => return Err(format!("there is no message `{name}`")),
     })

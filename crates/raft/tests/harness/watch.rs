@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     leaders: BTreeMap<Term, NodeId>,
     /// The last membership of each node, and the steps of changes that were met.
     memberships: BTreeMap<NodeId, Membership>,
+    /// To whom each node is handing over.
+    transfers: BTreeMap<NodeId, Option<NodeId>>,
     pub(crate) steps: BTreeMap<&'static str, u64>,
 }
 
@@ -49,6 +51,7 @@ impl cluster::Watch<Cores> for Watch {
             self.meet("inherited", raft.membership().change.is_some());
         }
         self.watch_membership(id, raft);
+        self.watch_transfer(id, raft);
         let stepped = self.checker.stepped(raft);
         self.expect(stepped);
     }
@@ -100,6 +103,20 @@ impl Watch {
         *self.steps.entry(what).or_default() += u64::from(met);
     }
 
+    /// Hand-overs of a leader's own accord.
+    fn watch_transfer(&mut self, id: NodeId, raft: &Raft) {
+        let now = raft.transfers_to();
+        if now == self.transfers.insert(id, now).flatten() {
+            return;
+        }
+        let status = raft.status();
+        let mut peers = status.peers.iter();
+        let target = peers.find(|peer| Some(peer.id) == now);
+        let higher = target.and_then(|peer| peer.priority) > Some(status.priority);
+        self.meet("gives up by a transfer", status.giving_up.is_some());
+        self.meet("to a higher priority", higher && status.giving_up.is_none());
+    }
+
     fn watch_membership(&mut self, id: NodeId, raft: &Raft) {
         let now = raft.membership();
         let before = self.memberships.get(&id);
@@ -110,6 +127,8 @@ impl Watch {
         let was_changing = before.is_some_and(|it| it.change.is_some());
         let leads = raft.leader() == Some(id);
         let taken_back = raft.status().change_end == Some(ChangeEnd::LeaderLost);
+        let has_witness = now.voters.iter().any(|voter| now.is_witness(*voter));
+        self.meet("a witness added", leads && has_witness && is_joint);
         self.meet("joint", leads && is_joint);
         self.meet("catching up", leads && now.change.is_some() && !is_joint);
         self.meet("ended", leads && was_changing && now.change.is_none());

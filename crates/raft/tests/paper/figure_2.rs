@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use synod_raft::{
-    DiskHealth, Echo, Index, Kind, LogId, Message, NodeId, PeerState, ProposeError, Raft,
+    Config, DiskHealth, Echo, Index, Kind, LogId, Message, NodeId, PeerState, ProposeError, Raft,
     Replicate, Role, Term,
 };
 
@@ -272,6 +272,8 @@ fn all_servers_follow_a_later_term() {
             round: 1,
             matched: Index(0),
             disk: DiskHealth::default(),
+            lease: std::time::Duration::ZERO,
+            priority: Some(Config::PRIORITY),
         };
         [
             append(7, &[], 0, 0),
@@ -315,12 +317,15 @@ fn followers_respond_and_ask_nothing() {
         round: 4,
         commit: Index(0),
         matched: Index(0),
+        lease: std::time::Duration::ZERO,
     };
     let echo = Echo::Heartbeat {
         term: Term(1),
         round: 4,
         matched: Index(0),
         disk: DiskHealth::default(),
+        lease: std::time::Duration::ZERO,
+        priority: Some(Config::PRIORITY),
     };
     assert_eq!(
         tell(&mut cluster, 3, 1, request_vote(1, LogId::ZERO)).len(),

@@ -37,6 +37,7 @@ fn s5_1_a_stale_request_is_rejected() {
         round: 1,
         commit: Index(0),
         matched: Index(0),
+        lease: std::time::Duration::ZERO,
     };
     for request in [
         append(4, &[4], 0, 1),

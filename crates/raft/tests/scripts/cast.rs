@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synod_raft::{
-    ChangeEnd, Config, Counters, DiskHealth, LogId, Membership, Message, NodeId, PeerState,
-    PeerStatus, Raft, Snapshot, Stop, Term,
+    ChangeEnd, Config, Counters, DiskHealth, Drift, Lease, LogId, Membership, Message, NodeId,
+    PeerState, PeerStatus, Raft, Snapshot, Stop, Term,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
@@ -36,7 +36,23 @@ impl Cast for Cores {
         let stall = stall.map(parse_duration).transpose()?;
         let catch_up = arguments.option("catch-up");
         let catch_up = catch_up.map(parse_duration).transpose()?;
+        let lease = arguments.option("lease");
+        let lease = lease.map(parse_duration).transpose()?;
+        let drift = arguments.number_option("drift")?.unwrap_or(0);
+        let drift = Drift(u32::try_from(drift).map_err(|_| "too much drift".to_owned())?);
+        let priorities = arguments.option("priorities").unwrap_or_default();
+        let priorities = priorities.split(',').filter(|number| !number.is_empty());
+        let priorities: Vec<u64> = priorities.map(parse_number).collect::<Result<_, _>>()?;
+        let witnesses = arguments.option("witnesses").unwrap_or_default();
+        let witnesses = witnesses.split(',').filter(|number| !number.is_empty());
+        let witnesses: Vec<u64> = witnesses.map(parse_number).collect::<Result<_, _>>()?;
         let tweak = |config: &mut Config| {
+            let is_witness = |id: &NodeId| witnesses.contains(&id.0);
+            config.witnesses = config.voters.iter().copied().filter(is_witness).collect();
+            let priority = priorities.get(config.id.0 as usize - 1);
+            let priority = priority.and_then(|it| u8::try_from(*it).ok());
+            config.priority = priority.unwrap_or(Config::PRIORITY);
+            config.lease = lease.map(|length| Lease { length, drift });
             (config.pre_vote, config.check_quorum) = (pre_vote, check_quorum);
             config.cache_bytes_max = cache.unwrap_or(config.cache_bytes_max);
             config.append_bytes_max = append.unwrap_or(config.append_bytes_max);
@@ -137,6 +153,18 @@ impl Cast for Cores {
                 Some(to) => to.0.to_string(),
                 None => "none".to_owned(),
             },
+            "giving-up" => match status.giving_up {
+                Some(why) => format!("{why:?}"),
+                None => "none".to_owned(),
+            },
+            "stepped-down" => match status.stepped_down {
+                Some(why) => format!("{why:?}"),
+                None => "none".to_owned(),
+            },
+            "priority" => match peer()?.priority {
+                Some(priority) => priority.to_string(),
+                None => "none".to_owned(),
+            },
             "membership" => membership_text(&status.membership),
             "change-end" => match status.change_end {
                 None => "none".to_owned(),
@@ -178,6 +206,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "malformed" => counters.malformed,
         "leaps" => counters.leaps,
         "out-of-role" => counters.out_of_role,
+        "votes-while-bound" => counters.votes_while_bound,
         "votes-while-led" => counters.votes_while_led,
         "transfers-stale" => counters.transfers_stale,
         "conflicts-with-commit" => counters.conflicts_with_commit,

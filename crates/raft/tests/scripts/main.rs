@@ -49,6 +49,8 @@ mod tests {
         b3_vote_lost
         b4_fresh_node_votes_twice
         b5_late_pre_vote
+        b6_low_priority_campaigns
+        b6_only_low_priority_can_lead
         b6_refusal_in_term_0
         b7_last_term
         c10_snapshot_is_contact
@@ -59,11 +61,14 @@ mod tests {
         c12_lost_timeout_now
         c12_message_asked_again
         c12_no_room
+        c12_preferred_is_full
+        c12_preferred_lags
         c12_proposal_during_transfer
         c12_stale_timeout_now
         c12_target_dies
         c12_target_dies_as_candidate
         c12_transfer
+        c12_transfer_to_low_priority
         c12_two_transfers
         c14_unapplied_entries
         c15_half_is_no_majority
@@ -103,6 +108,7 @@ mod tests {
         e2_old_echo
         e3_deposed_leader
         e4_sole_voter_reads
+        e6_clocks_within_the_bound
         e7_reads_end
         f11_commit_behind_the_snapshot
         f1_conflict_at_the_snapshot
@@ -127,12 +133,30 @@ mod tests {
         g_forgotten_tail
         g_forgotten_under_an_old_tail
         h2_lost_append
+        l1_lease_is_granted
+        l2_lease_counts_from_the_sending
+        l2_lease_of_a_joint_membership
+        l2_no_entry_of_the_own_term
+        l3_nothing_promised_before_a_record
+        l3_promise_outlives_the_term
+        l3_restart_within_a_promise
+        l4_lease_after_a_failed_transfer
+        l4_lease_after_a_transfer
+        l4_released_by_another_leader
         m1_learner_votes
         m1_learners_vote_is_not_counted
         m3_abort_by_the_next_leader
         m3_new_nodes_died
         m3_too_late_to_abort
         m4_leader_lost_at_each_step
+        m6_heir_dies
+        m6_last_word_is_lost
+        m6_preferred_gave_up
+        m6_stalled_disk_has_no_heir
+        m7_one_copy
+        m7_withheld_from_a_full_node
+        m7_witness_campaigns
+        m7_witness_is_no_target
         n4_climb
         n4_leap
         t1_gap_in_a_run
@@ -173,7 +197,11 @@ mod tests {
             "Installed(term 1, last 1.5)",
             "HeartbeatEcho(term 1, round 3, matched 1)",
             "HeartbeatEcho(term 1, round 3, matched 1, full)",
+            "Heartbeat(term 1, round 3, commit 1, matched 2, lease 150)",
+            "HeartbeatEcho(term 1, round 3, matched 1, grants 100)",
             "PreVote(term 1, granted, syncs 250)",
+            "PreVote(term 1, granted, priority 5)",
+            "HeartbeatEcho(term 1, round 3, matched 1, full, grants 100, stands back)",
             "Rejected(term 1, prev 1.3, hint 1.1)",
             "Forgot(term 1, acknowledged 3, holds 1)",
             "Stale(term 9)",

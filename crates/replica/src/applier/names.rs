@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 /// A version byte, a count, then 24 bytes for each node; integers are little-endian.
-pub(super) fn encode(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
+pub(crate) fn encode(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.extend_from_slice(&(names.len() as u64).to_le_bytes());
     for (node, (incarnation, sequence)) in names {

@@ -38,7 +38,7 @@ struct Nobody;
 
 impl Ticket<Commands> for Nobody {
     fn applied(self, _: usize) {}
-    fn read(self, _: &Commands) {}
+    fn read(self, _: &Commands, _: Option<Instant>) {}
     fn failed(self, _: Failure) {}
 }
 
@@ -109,7 +109,7 @@ impl Ticket<Commands> for Waits {
     fn applied(self, _: usize) {
         panic!("a name that does not rise was applied");
     }
-    fn read(self, _: &Commands) {}
+    fn read(self, _: &Commands, _: Option<Instant>) {}
     fn failed(self, failure: Failure) {
         self.0.send(failure).unwrap();
     }

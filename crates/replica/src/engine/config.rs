@@ -77,6 +77,8 @@ pub struct EngineConfig {
     pub space: LogSpace,
     /// The length in bytes of the snapshot that the node was opened with; 0 without one.
     pub snapshot_bytes: u64,
+    /// A follower's linearizable reads ask acceptors instead of the leader, if the protocol can do that.
+    pub quorum_reads: bool,
     /// The bounds of the group.
     pub bounds: Bounds,
 }
@@ -93,6 +95,7 @@ impl EngineConfig {
             record_bytes_max: usize::MAX,
             space: LogSpace::default(),
             snapshot_bytes: 0,
+            quorum_reads: false,
             bounds: Bounds::default(),
         }
     }

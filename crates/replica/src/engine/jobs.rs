@@ -109,7 +109,7 @@ impl<P: Protocol, T> Engine<P, T> {
     pub(super) fn restore(&mut self, now: Instant, snapshot: Snapshot) {
         let index = snapshot.index;
         self.delivered = index;
-        self.proposals.doubt();
+        self.proposals.mark_in_doubt();
         self.transfer.restored(index);
         self.note(Event::SnapshotRestored { index });
         self.jobs.push_back(Job::Restore(snapshot));
@@ -118,8 +118,10 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     pub(super) fn serve(&mut self) {
-        for ticket in self.reads.serve(self.delivered) {
-            self.jobs.push_back(Job::Read(ticket));
+        let ready = self.reads.serve(self.delivered);
+        let fresh = self.reads.fresh();
+        for ticket in ready {
+            self.jobs.push_back(Job::Read(ticket, fresh));
         }
     }
 }

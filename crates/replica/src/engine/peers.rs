@@ -40,10 +40,12 @@ impl<P: Protocol, T> Engine<P, T> {
                 round,
                 incarnation,
                 id,
+                by_lease,
             } => {
                 self.handle_ask(
                     now,
                     round,
+                    by_lease,
                     Remote {
                         node: from,
                         incarnation,
@@ -134,12 +136,20 @@ impl<P: Protocol, T> Engine<P, T> {
         if !self.reads.has_queued() || self.reads.under_way() >= ROUNDS_MAX {
             return;
         }
-        let id = self.reads.ask(now, leader);
+        let (id, by_lease) = self.reads.ask(now, leader);
         if leader.node != self.config.node {
+            // A leader that holds a lease answers sooner.
+            if self.config.quorum_reads
+                && !by_lease
+                && let Some(Ok(())) = self.core.read_by_quorum(now, id)
+            {
+                return self.reads.ask_a_quorum(id, self.config.node);
+            }
             let frame = Frame::AskIndex {
                 round: leader.epoch.round,
                 incarnation: self.config.incarnation,
                 id: id.0,
+                by_lease,
             };
             self.send(leader.node, Lane::Control, &frame, Vec::new());
         } else if let Err(refusal) = self.core.read(now, id) {
@@ -199,12 +209,16 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
-    fn handle_ask(&mut self, now: Instant, round: u64, remote: Remote) {
+    /// `now` was read after the frame had arrived.
+    fn handle_ask(&mut self, now: Instant, round: u64, by_lease: bool, remote: Remote) {
         if self.leads_in(round).is_none() || self.reads.remote_count() >= REMOTE_ROUNDS_MAX {
             self.frames_ignored += 1;
             return;
         }
         let id = self.reads.ask_for(remote);
+        if by_lease && let Some(index) = self.core.read_by_lease(now) {
+            return self.handle_index(id, Ok(index));
+        }
         if let Err(refusal) = self.core.read(now, id) {
             self.handle_index(id, Err(refusal));
         }

@@ -307,7 +307,7 @@ impl<T> Proposals<T> {
     }
 
     /// A snapshot was restored: open commands may have been applied without being seen here.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn mark_in_doubt(&mut self) {
         self.open.values_mut().for_each(|open| open.in_doubt = true);
     }
 

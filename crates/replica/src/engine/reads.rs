@@ -1,5 +1,8 @@
-//! Linearizable reads: grouped into rounds, given an index by the leader, and served once the
+//! Reads that are not stale: grouped into rounds, given an index by the leader, and served once the
 //! machine has applied that index.
+//!
+//! A round also tells how fresh the machine is from then on: it has all that had ended when the round was
+//! asked for. Nothing else tells that. A heartbeat may have been under way for any time.
 //!
 //! A read has no effect, so it may be retried as often as needed: with the next leader, or when an
 //! answer does not arrive. Round numbers are never reused within an incarnation, so a late answer
@@ -10,6 +13,7 @@ use std::time::Duration;
 
 use synod_transport::NodeId;
 
+use crate::consistency::Consistency;
 use crate::protocol::{Leadership, ReadId};
 use crate::time::Instant;
 
@@ -19,6 +23,15 @@ pub(super) type Waiting<T> = (Instant, T);
 struct Round<T> {
     asked: Leadership,
     at: Instant,
+    by_lease: bool,
+    /// A quorum was asked, whoever leads. The core of this node answers, and gives up by itself.
+    by_quorum: bool,
+    waiting: Vec<Waiting<T>>,
+}
+
+/// Reads that have their index, and when that was asked for.
+struct Confirmed<T> {
+    asked_at: Instant,
     waiting: Vec<Waiting<T>>,
 }
 
@@ -35,8 +48,14 @@ pub(super) struct Remote {
 /// - Keys of `rounds`, `confirmed` and `remote` come from the same counter.
 pub(super) struct Reads<T> {
     queue: VecDeque<Waiting<T>>,
+    /// Whether a read is queued that takes no lease for an answer.
+    is_strict: bool,
+    /// When the newest index was asked for that the machine has been given.
+    fresh: Option<Instant>,
+    /// What the clock showed before says nothing of how long ago that was.
+    distrusted: Instant,
     rounds: BTreeMap<u64, Round<T>>,
-    confirmed: BTreeMap<(u64, u64), Vec<Waiting<T>>>,
+    confirmed: BTreeMap<(u64, u64), Confirmed<T>>,
     /// Rounds that followers requested from this node as leader.
     remote: BTreeMap<u64, Remote>,
     next: u64,
@@ -49,6 +68,9 @@ impl<T> Reads<T> {
         let (queue, rounds, confirmed, remote) = Default::default();
         Self {
             queue,
+            is_strict: false,
+            fresh: None,
+            distrusted: Instant::default(),
             rounds,
             confirmed,
             remote,
@@ -63,10 +85,51 @@ impl<T> Reads<T> {
         self.count
     }
 
-    pub(super) fn push(&mut self, deadline: Instant, ticket: T) {
+    pub(super) fn push(&mut self, deadline: Instant, consistency: Consistency, ticket: T) {
+        self.note(deadline);
+        self.is_strict |= !consistency.takes_lease();
+        self.queue.push_back((deadline, ticket));
+    }
+
+    /// Adds a read whose index is known: it was asked for now.
+    pub(super) fn push_confirmed(
+        &mut self,
+        now: Instant,
+        index: u64,
+        deadline: Instant,
+        ticket: T,
+    ) {
+        self.note(deadline);
+        self.next += 1;
+        let confirmed = Confirmed {
+            asked_at: now,
+            waiting: vec![(deadline, ticket)],
+        };
+        self.confirmed.insert((index, self.next), confirmed);
+    }
+
+    fn note(&mut self, deadline: Instant) {
         self.wake = Some(self.wake.map_or(deadline, |wake| wake.min(deadline)));
         self.count += 1;
-        self.queue.push_back((deadline, ticket));
+    }
+
+    /// A moment by which all that had ended is in what the machine has been given.
+    pub(super) fn fresh(&self) -> Option<Instant> {
+        self.fresh
+    }
+
+    /// The clock was wrong until `now`: no age counts from what it showed.
+    pub(super) fn distrust(&mut self, now: Instant) {
+        (self.fresh, self.distrusted) = (None, now);
+    }
+
+    /// Whether the machine as it is may answer.
+    pub(super) fn is_fresh(&self, now: Instant, consistency: Consistency) -> bool {
+        match consistency {
+            Consistency::Stale => true,
+            Consistency::Bounded(most) => self.fresh.is_some_and(|at| now.since(at) <= most),
+            Consistency::Linearizable | Consistency::Lease => false,
+        }
     }
 
     pub(super) fn has_queued(&self) -> bool {
@@ -78,18 +141,30 @@ impl<T> Reads<T> {
     }
 
     /// Makes one round of everything queued, to be requested from `leader`.
-    pub(super) fn ask(&mut self, now: Instant, leader: Leadership) -> ReadId {
+    /// Also returns whether the leader may answer by its lease.
+    pub(super) fn ask(&mut self, now: Instant, leader: Leadership) -> (ReadId, bool) {
         self.next += 1;
+        let by_lease = !std::mem::take(&mut self.is_strict);
         let waiting = self.queue.drain(..).collect();
         self.rounds.insert(
             self.next,
             Round {
                 asked: leader,
                 at: now,
+                by_lease,
+                by_quorum: false,
                 waiting,
             },
         );
-        ReadId(self.next)
+        (ReadId(self.next), by_lease)
+    }
+
+    /// A quorum is asked for the index of this round; the core of this node, which is `here`, answers.
+    pub(super) fn ask_a_quorum(&mut self, id: ReadId, here: NodeId) {
+        if let Some(round) = self.rounds.get_mut(&id.0) {
+            round.by_quorum = true;
+            round.asked.node = here;
+        }
     }
 
     /// Records a follower's request for an index.
@@ -116,7 +191,11 @@ impl<T> Reads<T> {
             .is_some_and(|round| round.asked.node == from)
             && let Some(round) = self.rounds.remove(&id.0)
         {
-            self.confirmed.insert((index, id.0), round.waiting);
+            let confirmed = Confirmed {
+                asked_at: round.at,
+                waiting: round.waiting,
+            };
+            self.confirmed.insert((index, id.0), confirmed);
         }
     }
 
@@ -124,6 +203,7 @@ impl<T> Reads<T> {
     /// node it was asked of.
     pub(super) fn requeue(&mut self, id: ReadId) {
         if let Some(round) = self.rounds.remove(&id.0) {
+            self.is_strict |= !round.by_lease;
             for waiting in round.waiting.into_iter().rev() {
                 self.queue.push_front(waiting);
             }
@@ -154,7 +234,8 @@ impl<T> Reads<T> {
         here: NodeId,
         retry_after: Duration,
     ) -> Vec<ReadId> {
-        let stale = self.rounds.iter().filter(|(_, round)| {
+        let by_leader = self.rounds.iter().filter(|(_, round)| !round.by_quorum);
+        let stale = by_leader.filter(|(_, round)| {
             Some(round.asked) != leadership
                 || (round.asked.node != here && now.since(round.at) >= retry_after)
         });
@@ -176,7 +257,11 @@ impl<T> Reads<T> {
         while let Some(first) = self.confirmed.first_entry()
             && first.key().0 <= applied
         {
-            ready.extend(first.remove().into_iter().map(|(_, ticket)| ticket));
+            let first = first.remove();
+            if first.asked_at >= self.distrusted {
+                self.fresh = self.fresh.max(Some(first.asked_at));
+            }
+            ready.extend(first.waiting.into_iter().map(|(_, ticket)| ticket));
         }
         self.count -= ready.len();
         ready
@@ -207,8 +292,9 @@ impl<T> Reads<T> {
         self.rounds
             .values_mut()
             .for_each(|round| part(&mut round.waiting));
-        self.confirmed.values_mut().for_each(part);
-        self.confirmed.retain(|_, waiting| !waiting.is_empty());
+        let confirmed = self.confirmed.values_mut();
+        confirmed.for_each(|confirmed| part(&mut confirmed.waiting));
+        self.confirmed.retain(|_, it| !it.waiting.is_empty());
         self.rounds.retain(|_, round| !round.waiting.is_empty());
         self.count -= due.len();
         self.wake = self.all().map(|(deadline, _)| *deadline).min();
@@ -221,7 +307,9 @@ impl<T> Reads<T> {
         let rounds = std::mem::take(&mut self.rounds)
             .into_values()
             .flat_map(|round| round.waiting);
-        let confirmed = std::mem::take(&mut self.confirmed).into_values().flatten();
+        let confirmed = std::mem::take(&mut self.confirmed)
+            .into_values()
+            .flat_map(|confirmed| confirmed.waiting);
         self.remote.clear();
         self.count = 0;
         self.wake = None;
@@ -238,13 +326,14 @@ impl<T> Reads<T> {
         self.queue
             .iter()
             .chain(rounds)
-            .chain(self.confirmed.values().flatten())
+            .chain(self.confirmed.values().flat_map(|it| &it.waiting))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consistency::Consistency::{Bounded, Lease, Linearizable};
     use crate::protocol::Epoch;
 
     const HERE: NodeId = NodeId(1);
@@ -264,10 +353,10 @@ mod tests {
     #[test]
     fn a_read_is_served_once_its_index_is_applied() {
         let mut reads = Reads::new();
-        reads.push(at(100), "a");
-        reads.push(at(100), "b");
-        let id = reads.ask(at(0), leader(2, 1));
-        reads.push(at(100), "c");
+        reads.push(at(100), Linearizable, "a");
+        reads.push(at(100), Linearizable, "b");
+        let (id, _) = reads.ask(at(0), leader(2, 1));
+        reads.push(at(100), Linearizable, "c");
         reads.confirm(NodeId(3), id, 1);
         assert!(reads.serve(9).is_empty(), "an answer from a stranger");
         reads.confirm(NodeId(2), id, 5);
@@ -280,8 +369,8 @@ mod tests {
     #[test]
     fn a_round_is_asked_again_of_the_next_leader_or_after_a_while() {
         let mut reads = Reads::new();
-        reads.push(at(100), "a");
-        let first = reads.ask(at(0), leader(2, 1));
+        reads.push(at(100), Linearizable, "a");
+        let (first, _) = reads.ask(at(0), leader(2, 1));
         assert!(
             reads
                 .stale(at(49), Some(leader(2, 1)), HERE, TIMEOUT)
@@ -297,7 +386,7 @@ mod tests {
             [first]
         );
         reads.requeue(first);
-        let second = reads.ask(at(51), leader(3, 2));
+        let (second, _) = reads.ask(at(51), leader(3, 2));
         reads.confirm(NodeId(2), first, 1);
         assert!(reads.serve(9).is_empty(), "the first answer came too late");
         reads.confirm(NodeId(3), second, 2);
@@ -305,17 +394,73 @@ mod tests {
     }
 
     #[test]
+    fn a_round_of_a_quorum_goes_on_under_the_next_leader() {
+        let mut reads = Reads::new();
+        reads.push(at(100), Linearizable, "a");
+        let (id, _) = reads.ask(at(0), leader(2, 1));
+        reads.ask_a_quorum(id, HERE);
+        assert_eq!(reads.stale_at(HERE, TIMEOUT), None);
+        for led_by in [None, Some(leader(3, 2))] {
+            assert!(reads.stale(at(90), led_by, HERE, TIMEOUT).is_empty());
+        }
+        reads.confirm(NodeId(2), id, 1);
+        assert!(reads.serve(9).is_empty(), "the leader was not asked");
+        reads.confirm(HERE, id, 7);
+        assert_eq!(reads.serve(7), ["a"]);
+    }
+
+    #[test]
     fn every_read_ends_by_its_deadline() {
         let mut reads = Reads::new();
-        reads.push(at(10), "round");
+        reads.push(at(10), Linearizable, "round");
         reads.ask(at(0), leader(2, 1));
-        reads.push(at(10), "confirmed");
-        let id = reads.ask(at(0), leader(2, 1));
+        reads.push(at(10), Linearizable, "confirmed");
+        let (id, _) = reads.ask(at(0), leader(2, 1));
         reads.confirm(NodeId(2), id, 7);
-        reads.push(at(10), "queued");
-        reads.push(at(11), "later");
+        reads.push(at(10), Linearizable, "queued");
+        reads.push(at(11), Linearizable, "later");
         assert!(reads.expire(at(9)).is_empty());
         assert_eq!(reads.expire(at(10)), ["queued", "round", "confirmed"]);
         assert_eq!((reads.wake(), reads.count()), (Some(at(11)), 1));
+    }
+
+    #[test]
+    fn a_round_is_by_lease_if_all_of_it_may_be() {
+        let mut reads = Reads::new();
+        reads.push(at(100), Lease, "a");
+        reads.push(at(100), Bounded(TIMEOUT), "b");
+        assert!(reads.ask(at(0), leader(2, 1)).1);
+        reads.push(at(100), Lease, "c");
+        reads.push(at(100), Linearizable, "d");
+        let (strict, by_lease) = reads.ask(at(0), leader(2, 1));
+        assert!(!by_lease);
+        reads.push(at(100), Lease, "e");
+        reads.requeue(strict);
+        assert!(!reads.ask(at(1), leader(2, 1)).1, "with `d` again");
+        reads.push(at(100), Lease, "f");
+        assert!(reads.ask(at(1), leader(2, 1)).1);
+    }
+
+    /// The age counts from the question, whenever the answer came and whenever the machine got there.
+    #[test]
+    fn a_machine_is_as_fresh_as_the_question_whose_answer_it_has_reached() {
+        let mut reads = Reads::new();
+        reads.push(at(100), Lease, "a");
+        let (id, _) = reads.ask(at(10), leader(2, 1));
+        assert_eq!(reads.fresh(), None);
+        assert!(!reads.is_fresh(at(10), Bounded(TIMEOUT)));
+        reads.confirm(NodeId(2), id, 5);
+        assert!(reads.serve(4).is_empty());
+        assert_eq!(reads.fresh(), None, "the machine has not got there");
+        assert_eq!(reads.serve(5), ["a"]);
+        assert_eq!(reads.fresh(), Some(at(10)));
+        assert!(reads.is_fresh(at(60), Bounded(TIMEOUT)));
+        assert!(!reads.is_fresh(at(61), Bounded(TIMEOUT)));
+        assert!(!reads.is_fresh(at(10), Lease));
+        // What was asked for earlier makes nothing older.
+        reads.push_confirmed(at(90), 7, at(200), "b");
+        reads.push_confirmed(at(80), 6, at(200), "c");
+        assert_eq!(reads.serve(7), ["c", "b"]);
+        assert_eq!((reads.fresh(), reads.count()), (Some(at(90)), 0));
     }
 }

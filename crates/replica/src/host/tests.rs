@@ -11,8 +11,11 @@ use super::*;
 use crate::members::Members;
 use crate::sim::SimDisk;
 
+/// When frames came, and what the clock showed when a group was given them.
+type Moments = Arc<Mutex<Vec<(tokio::time::Instant, Option<Instant>)>>>;
+
 /// A transport whose frames are all there from the beginning.
-struct Here(VecDeque<Bytes>);
+struct Here(VecDeque<Bytes>, Moments);
 
 impl Transport for Here {
     fn send(&mut self, _: NodeId, _: Lane, _: Parcel) {}
@@ -21,7 +24,11 @@ impl Transport for Here {
 
     fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         match self.0.pop_front() {
-            Some(frame) => Poll::Ready(Some((NodeId(2), frame))),
+            Some(frame) => {
+                let came = (tokio::time::Instant::now(), None);
+                self.1.lock().unwrap().push(came);
+                Poll::Ready(Some((NodeId(2), frame)))
+            }
             None => Poll::Pending,
         }
     }
@@ -30,6 +37,7 @@ impl Transport for Here {
 /// A group whose deadline has passed, and is postponed by one of the frames, as a follower's is.
 struct Follower {
     heard: Arc<Mutex<Vec<&'static str>>>,
+    moments: Moments,
     /// The number of frames after which the deadline is postponed.
     put_off_after: usize,
     deadline: Option<Instant>,
@@ -39,6 +47,9 @@ impl Drive for Follower {
     fn handle_frame(&mut self, now: Instant, _: NodeId, _: Option<u64>, _: Bytes) {
         let mut heard = self.heard.lock().unwrap();
         heard.push("frame");
+        if let Some((_, given)) = self.moments.lock().unwrap().last_mut() {
+            *given = Some(now);
+        }
         if heard.len() > self.put_off_after {
             self.deadline = Some(now + Duration::from_secs(3600));
         }
@@ -97,6 +108,15 @@ impl Drive for Follower {
 /// The first `enough` calls that a follower gets which has frames waiting and a deadline that has
 /// passed, which a frame after the first few postpones.
 async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'static str> {
+    play(frames, put_off_after, enough).await.0
+}
+
+/// The same, and when each frame came and was given on.
+async fn play(
+    frames: usize,
+    put_off_after: usize,
+    enough: usize,
+) -> (Vec<&'static str>, Vec<(Instant, Instant)>) {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
     options.reserve_bytes = 0;
@@ -104,7 +124,8 @@ async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'stati
     let id = GroupId(1);
     let mut frame = id.0.to_le_bytes().to_vec();
     frame.push(0);
-    let transport = Here(vec![Bytes::from(frame); frames].into());
+    let moments = Moments::default();
+    let transport = Here(vec![Bytes::from(frame); frames].into(), moments.clone());
     let (controls, requests) = mpsc::channel(1);
     let config = NodeConfig::default();
     let mut host = Host::new(
@@ -115,9 +136,11 @@ async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'stati
         Box::new(transport),
         requests,
     );
+    let clock = host.clock;
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
     let follower = Follower {
         heard: heard.clone(),
+        moments: moments.clone(),
         put_off_after,
         deadline: Some(Instant::default()),
     };
@@ -131,7 +154,24 @@ async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'stati
     controls.send(Control::Shutdown(end)).await.ok().unwrap();
     ended.await.unwrap();
     run.await.unwrap();
-    heard.lock().unwrap().clone()
+    let heard = heard.lock().unwrap().clone();
+    let begun = clock.at(Instant::default());
+    let moments = moments.lock().unwrap();
+    let given = moments
+        .iter()
+        .filter_map(|(came, given)| Some((Instant(came.duration_since(begun)), (*given)?)));
+    (heard, given.collect())
+}
+
+/// A promise to a leader lasts from the moment that a group is given with its frame.
+#[tokio::test]
+async fn the_clock_is_read_after_a_frame_has_come() {
+    let frames = 2 * FRAMES_A_TURN;
+    let (_, moments) = play(frames, frames - 1, frames).await;
+    assert_eq!(moments.len(), frames);
+    for (came, given) in moments {
+        assert!(given >= came, "{given:?} for a frame that came at {came:?}");
+    }
 }
 
 #[tokio::test]

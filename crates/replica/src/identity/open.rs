@@ -39,7 +39,7 @@ impl<D: Disk> Identity<D> {
     }
 
     /// A configuration of [`Tcp`](synod_transport::Tcp) that sends this node's hello, and
-    /// [admits](Self::admit) and [doubts](Self::doubt) peers by this identity. `peers` may include
+    /// [admits](Self::admit) and [notes rollbacks of](Self::note_rollback) peers by this identity. `peers` may include
     /// this node.
     pub fn tcp(&self, listen: impl Into<Listen>, peers: BTreeMap<NodeId, String>) -> TcpConfig {
         let mut config = TcpConfig::new(self.hello(), listen, peers);
@@ -47,7 +47,7 @@ impl<D: Disk> Identity<D> {
         let identity = self.clone();
         config.admit = Arc::new(move |hello| identity.admit(hello));
         let identity = self.clone();
-        config.doubt = Arc::new(move |hello| identity.doubt(hello));
+        config.on_rollback = Arc::new(move |hello| identity.note_rollback(hello));
         config
     }
 }

@@ -9,13 +9,14 @@
 //!       81      83          83 + n  87 + n
 //!      ─┼───────┼───────────┼───────┼───────────────────────────────┬─────────┬─────────────┐
 //!       │ n u16 │ founding, │ count │ count × (node u64, disk u128, │ CRC-32C │ zeros up to │
-//!       │       │ n bytes   │  u32  │ boot u64, nonce u64, doubted  │ of all  │ k × 4,096   │
+//!       │       │ n bytes   │  u32  │ boot u64, nonce u64, rolled   │ of all  │ k × 4,096   │
 //!       │       │           │       │ u8), 41 bytes                 │         │             │
 //!      ─┴───────┴───────────┴───────┴───────────────────────────────┴─────────┴─────────────┘
 //! ```
 //!
 //! Integers are little-endian. Salt, generation and end are the last recorded mark of the log;
-//! generation 0 means that no log was begun. The founding is UTF-8 text. Doubted is 0 or 1.
+//! generation 0 means that no log was begun. The founding is UTF-8 text. `rolled` is 1
+//! for a peer that was found rolled back, else 0.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ pub(super) struct Pin {
     pub(super) incarnation: IncarnationId,
     /// An earlier incarnation or a copy was seen since, so no later incarnation is accepted as the
     /// node.
-    pub(super) is_doubted: bool,
+    pub(super) is_rolled_back: bool,
 }
 
 /// How an acceptable hello relates to what is known of its node.
@@ -82,7 +83,7 @@ impl Pin {
         Self {
             disk: hello.disk,
             incarnation: IncarnationId { boot, nonce },
-            is_doubted: false,
+            is_rolled_back: false,
         }
     }
 
@@ -108,7 +109,7 @@ impl State {
             Ordering::Less => Err(Refused::Stale),
             Ordering::Equal if met.incarnation != before.incarnation => Err(Refused::Twin),
             Ordering::Equal => Ok(Meeting::Again),
-            Ordering::Greater if before.is_doubted => Err(Refused::Doubted),
+            Ordering::Greater if before.is_rolled_back => Err(Refused::RolledBack),
             Ordering::Greater => Ok(Meeting::LaterIncarnation),
         }
     }
@@ -137,7 +138,7 @@ impl State {
             out.put_u64_le(node.0);
             out.put_u128_le(pin.disk.0);
             put_life(&mut out, pin.incarnation);
-            out.put_u8(pin.is_doubted.into());
+            out.put_u8(pin.is_rolled_back.into());
         }
         out
     }
@@ -169,7 +170,7 @@ impl State {
             let node = NodeId(body.try_get_u64_le().ok()?);
             let disk = DiskId(body.try_get_u128_le().ok()?);
             let incarnation = take_life(&mut body)?;
-            let is_doubted = match body.try_get_u8().ok()? {
+            let is_rolled_back = match body.try_get_u8().ok()? {
                 0 => false,
                 1 => true,
                 _ => return None,
@@ -177,7 +178,7 @@ impl State {
             let pin = Pin {
                 disk,
                 incarnation,
-                is_doubted,
+                is_rolled_back,
             };
             // Ascending and without duplicates: each state has one encoding.
             let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);

@@ -96,7 +96,7 @@ fn state(boot: u64, peers: u64) -> State {
     let pin = Pin {
         disk: DiskId(5),
         incarnation,
-        is_doubted: false,
+        is_rolled_back: false,
     };
     State {
         cluster: CLUSTER,
@@ -371,7 +371,7 @@ fn golden_bytes_of_version_1() {
         generation: 2,
         end: Lsn(300),
     });
-    state.peers.get_mut(&NodeId(2)).unwrap().is_doubted = true;
+    state.peers.get_mut(&NodeId(2)).unwrap().is_rolled_back = true;
     assert_eq!(state.encode(), golden);
     assert_eq!(State::decode(&golden), Some(state));
 }
@@ -462,8 +462,8 @@ fn the_parts_of_a_node_are_made_from_its_identity() {
     };
     assert_eq!(config.known, BTreeMap::from([(NodeId(2), known)]));
     (config.admit)(&later(3)).unwrap();
-    (config.doubt)(&later(2));
-    assert_eq!((config.admit)(&later(4)), Err(Refused::Doubted));
+    (config.on_rollback)(&later(2));
+    assert_eq!((config.admit)(&later(4)), Err(Refused::RolledBack));
     let least = Mark {
         salt: 7,
         generation: 1,

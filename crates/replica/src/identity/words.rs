@@ -86,11 +86,11 @@ fn an_identity_has_one_form() {
     let incarnation = IncarnationId { boot: 1, nonce: 2 };
     for node in [2, 3] {
         let disk = DiskId(5);
-        let is_doubted = node == 3;
+        let is_rolled_back = node == 3;
         let pin = Pin {
             disk,
             incarnation,
-            is_doubted,
+            is_rolled_back,
         };
         state.peers.insert(NodeId(node), pin);
     }
@@ -119,12 +119,12 @@ fn states() -> impl Strategy<Value = State> {
     let incarnation =
         || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| IncarnationId { boot, nonce });
     let hello = (any::<u64>(), any::<u128>(), incarnation(), any::<bool>());
-    let hello = hello.prop_map(|(node, disk, incarnation, is_doubted)| {
+    let hello = hello.prop_map(|(node, disk, incarnation, is_rolled_back)| {
         let disk = DiskId(disk);
         let pin = Pin {
             disk,
             incarnation,
-            is_doubted,
+            is_rolled_back,
         };
         (NodeId(node), pin)
     });

@@ -11,7 +11,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot};
 use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
-    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
+    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, Seed, StepDown,
 };
 use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
@@ -19,6 +19,7 @@ use crate::members::{ChangeError, Members};
 use crate::time::Instant;
 
 mod members;
+mod offline;
 mod tags;
 mod wire;
 
@@ -45,6 +46,14 @@ impl Configured for paxos::Config {
 
     fn stir(&mut self, secret: u64) {
         self.seed ^= secret;
+    }
+
+    fn begin_life(&mut self, incarnation: u64) {
+        self.life = incarnation;
+    }
+
+    fn drift_ppm(&self) -> Option<u32> {
+        self.lease.map(|lease| lease.drift.0)
     }
 }
 
@@ -213,6 +222,22 @@ impl Protocol for Paxos {
             })
     }
 
+    fn read_by_lease(&self, now: Instant) -> Option<u64> {
+        self.read_by_lease(at(now)).ok().map(|slot| slot.0)
+    }
+
+    fn read_by_quorum(&mut self, now: Instant, id: ReadId) -> Option<Result<(), Refusal>> {
+        let asked = self.read_by_quorum(at(now), paxos::ReadId(id.0));
+        Some(asked.map_err(|error| match error {
+            paxos::ReadError::NotLeader(_) | paxos::ReadError::NoMembers => Refusal::NotLeader,
+            _ => Refusal::Busy,
+        }))
+    }
+
+    fn handle_clock_fault(&mut self, now: Instant) {
+        self.handle_clock_fault(at(now));
+    }
+
     fn poll_output(&mut self) -> Option<Output<Self>> {
         let polled = self.poll_output()?;
         Some(output(self, polled))
@@ -253,6 +278,8 @@ impl Protocol for Paxos {
             start: status.start.0,
             stepped_down: status.stepped_down.map(StepDown::from),
             transfer: status.transfer.map(|to| NodeId(to.0)),
+            priority: status.priority,
+            lease_end: status.lease_end.map(|end| Instant(end.0)),
             change: status.change.as_ref().map(members::change),
             change_end: status.change_end.map(members::change_end),
             peers: status
@@ -278,6 +305,14 @@ impl Protocol for Paxos {
 
     fn epoch(at: &Position) -> Epoch {
         epoch(position(at.index, &at.tag).origin)
+    }
+
+    fn seed(config: paxos::Config) -> Result<Seed, RecoverError> {
+        offline::seed(config)
+    }
+
+    fn held(slot: Slot) -> Result<Committed, LogError> {
+        offline::held(slot)
     }
 
     fn stage<E>(

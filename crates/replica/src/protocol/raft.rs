@@ -11,7 +11,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot};
 use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
-    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
+    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, Seed, StepDown,
 };
 use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
@@ -19,10 +19,16 @@ use crate::members::{ChangeError, Members};
 use crate::time::Instant;
 
 mod members;
+mod offline;
 mod tags;
 mod wire;
 
 use tags::{entry, entry_tag, log_id, tag, untag};
+
+/// A node of this crate has a machine, and a witness has none.
+#[derive(Debug, thiserror::Error)]
+#[error("a node with a state machine cannot be a witness, nor replicate to one")]
+struct NoWitnesses;
 
 impl Configured for raft::Config {
     type Protocol = Raft;
@@ -43,6 +49,10 @@ impl Configured for raft::Config {
     fn stir(&mut self, secret: u64) {
         self.seed ^= secret;
     }
+
+    fn drift_ppm(&self) -> Option<u32> {
+        self.lease.map(|lease| lease.drift.0)
+    }
 }
 
 impl Protocol for Raft {
@@ -62,6 +72,9 @@ impl Protocol for Raft {
         recovered: Recovered,
         now: Instant,
     ) -> Result<Self, RecoverError> {
+        if config.joins_as_witness || !config.witnesses.is_empty() {
+            return Err(RecoverError::Config(NoWitnesses.into()));
+        }
         let vote = recovered.state.map(|tag| {
             let [term, node, given] = untag(&tag);
             (raft::Term(term), (given == 1).then_some(raft::NodeId(node)))
@@ -199,6 +212,14 @@ impl Protocol for Raft {
             })
     }
 
+    fn read_by_lease(&self, now: Instant) -> Option<u64> {
+        self.read_by_lease(at(now)).ok().map(|index| index.0)
+    }
+
+    fn handle_clock_fault(&mut self, now: Instant) {
+        self.handle_clock_fault(at(now));
+    }
+
     fn poll_output(&mut self) -> Option<Output<Self>> {
         self.poll_output().map(output)
     }
@@ -238,6 +259,8 @@ impl Protocol for Raft {
             start: status.start.0,
             stepped_down: status.stepped_down.map(StepDown::from),
             transfer: status.transfer.map(|to| NodeId(to.0)),
+            priority: status.priority,
+            lease_end: status.lease_end.map(|end| Instant(end.0)),
             change: members::change(self, &status),
             change_end: status.change_end.map(members::change_end),
             peers: status
@@ -261,6 +284,14 @@ impl Protocol for Raft {
 
     fn epoch(at: &Position) -> Epoch {
         Epoch::of_round(untag(&at.tag)[0])
+    }
+
+    fn seed(config: raft::Config) -> Result<Seed, RecoverError> {
+        offline::seed(config)
+    }
+
+    fn held(slot: Slot) -> Result<Committed, LogError> {
+        offline::held(slot)
     }
 
     fn stage<E>(
@@ -392,6 +423,8 @@ fn committed(entry: &raft::Entry) -> Committed {
         raft::Kind::Noop => Kind::Noop,
         raft::Kind::Command => Kind::Commands,
         raft::Kind::Membership => Kind::Membership,
+        // Neither a frame nor a log with one is decoded.
+        raft::Kind::Withheld => Kind::Noop,
     };
     let (index, tag) = (entry.id.index.0, tag([entry.id.term.0, 0, 0]));
     Committed {

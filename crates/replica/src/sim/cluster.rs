@@ -8,8 +8,10 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Snapshot};
 
 use crate::applier::Applier;
-use crate::engine::{Consistency, Engine, EngineConfig};
+use crate::consistency::Consistency;
+use crate::engine::{Engine, EngineConfig};
 use crate::machine::{StateMachine, Ticket};
+use crate::members::Change;
 use crate::protocol::{Configured, Kind, Position, Protocol};
 use crate::task::Task;
 use crate::time::Instant;
@@ -73,6 +75,8 @@ pub trait Witness<C: Cluster> {
     fn restored(&mut self, _snapshot: &Snapshot, _machine: &C::Machine) {}
     /// A step has ended, with all its effects except for syncs and tasks, which take time.
     fn rested(&mut self, _engine: &Engine<Core<C>, C::Ticket>, _applier: &Applier<C::Machine>) {}
+    /// The group was destroyed on this node, and its tombstone is durable.
+    fn destroyed(&mut self) {}
     /// The step ended in an error, and with it this incarnation.
     fn failed(&mut self, _error: &str) {}
 }
@@ -104,6 +108,13 @@ pub enum SimRequest<T> {
         /// To this node, or to whichever suits best.
         to: Option<NodeId>,
     },
+    /// Change the members, if the node leads; nobody waits for the end.
+    Change(Change),
+    /// Lead the change that is under way back.
+    AbortChange,
+    /// End the group on this node for good, as [`Node::destroy`](crate::Node::destroy) does; nobody waits
+    /// for the end.
+    Destroy,
 }
 
 impl<T> fmt::Debug for SimRequest<T> {
@@ -112,6 +123,9 @@ impl<T> fmt::Debug for SimRequest<T> {
             Self::Propose { command, .. } => write!(f, "propose {:?}", command),
             Self::Read { consistency, .. } => write!(f, "read {consistency:?}"),
             Self::Transfer { to } => write!(f, "hand over to {to:?}"),
+            Self::Change(change) => write!(f, "change the members: {change:?}"),
+            Self::AbortChange => f.write_str("abort the change of the members"),
+            Self::Destroy => f.write_str("destroy the group here"),
         }
     }
 }

@@ -17,11 +17,14 @@ use super::packet::Packet;
 use super::portrait::Shown;
 use crate::applier::{Applier, Job};
 use crate::closed::WithCauses;
+use crate::destroy;
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
 use crate::log::{Log, LogSpace, Room};
 use crate::machine::Reason;
-use crate::protocol::{DiskHealth, Protocol, Role};
+use crate::members::Members;
+use crate::node::OpenGroupError;
+use crate::protocol::{Configured, DiskHealth, Protocol, Role};
 use crate::task::Task;
 use crate::time::Instant;
 
@@ -58,6 +61,8 @@ pub struct SimNode<C: Cluster> {
 enum Later<P: Protocol> {
     Sync,
     Task(Task<P>),
+    /// The sync of a tombstone.
+    Bury,
 }
 
 impl<C: Cluster> SimNode<C> {
@@ -69,6 +74,12 @@ impl<C: Cluster> SimNode<C> {
     /// The consensus core.
     pub fn core(&self) -> &Core<C> {
         self.engine.core()
+    }
+
+    /// The members that this node's log names last; nobody on a node that waits to be added.
+    pub fn members(&self) -> Members {
+        let latest = self.core().members();
+        latest.map(Core::<C>::members_of).unwrap_or_default()
     }
 
     /// The state machine.
@@ -96,12 +107,17 @@ impl<C: Cluster> SimNode<C> {
         // Drawn from the world's seed, so that equal seeds give equal disks.
         options.salt.get_or_insert(start.seed);
         let mut log = Wal::open(SimDisk(start.disk.clone()), options)?;
+        if destroy::is_buried(&mut log, GROUP)? {
+            return Err(Box::new(OpenGroupError::Destroyed));
+        }
         let mut recovered = Log::recover(&mut log, GROUP)?;
         let shown = start.recorded.then(Shown::default);
         if let Some(shown) = &shown {
             shown.tee(&mut recovered);
         }
-        let core = Core::<C>::recover(shared.config(id, start.seed), recovered, now)?;
+        let mut protocol = shared.config(id, start.seed);
+        Configured::begin_life(&mut protocol, start.incarnation);
+        let core = Core::<C>::recover(protocol, recovered, now)?;
         let mut config = EngineConfig::new(GROUP, id, start.incarnation);
         let record_bytes_max = Log::record_bytes_max(&log);
         config.record_bytes_max = record_bytes_max;
@@ -136,6 +152,7 @@ impl<C: Cluster> SimNode<C> {
                 }
             }
             sim::Event::SyncDone => self.finish(context)?,
+            sim::Event::Input(SimRequest::Destroy) => self.destroy(context)?,
             sim::Event::Input(request) => self.request(now, request),
             _ => self.engine.handle_timeout(now),
         }
@@ -270,6 +287,12 @@ impl<C: Cluster> SimNode<C> {
                     .handle_completion(now, completion)
                     .map_err(io::Error::other)?;
             }
+            Some(Later::Bury) => {
+                self.log.sync().map_err(io::Error::other)?;
+                self.witness.destroyed();
+                let deleted = Log::snapshots(&self.log).remove_before(GROUP, u64::MAX);
+                deleted.map_err(io::Error::other)?;
+            }
             None => {}
         }
         if !self.later.is_empty() {
@@ -306,7 +329,24 @@ impl<C: Cluster> SimNode<C> {
                 // Whoever does not lead, or knows nobody who suits, leaves it.
                 let _refused = self.engine.transfer(now, to);
             }
+            SimRequest::Change(change) => {
+                let _refused = self.engine.change_members(now, &change);
+            }
+            SimRequest::AbortChange => {
+                let _refused = self.engine.abort_change(now);
+            }
+            // Taken before.
+            SimRequest::Destroy => {}
         }
+    }
+
+    /// Closes the group, and puts a tombstone in its place when the tasks before it have ended.
+    fn destroy(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
+        self.engine.close(Reason::Removed);
+        let ops = destroy::tombstone(&mut self.log, GROUP).map_err(io::Error::other)?;
+        Log::append(&mut self.log, GROUP, &mut ops.into_iter()).map_err(io::Error::other)?;
+        self.begin(Later::Bury, context);
+        Ok(())
     }
 
     /// Storage has failed: answers the callers, unless the process itself is dead.

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_replica::embed::Ticket;
+use synod_replica::embed::{Instant, Ticket};
 use synod_replica::sim::SimRequest;
 use synod_replica::{Consistency, Failure, NodeId, Reason};
 use synod_sim::{ClientId, Coverage, History, KvInput, KvOutput, OpId, Rng, Value};
 
-use super::options::Load;
+use super::backup::Backup;
+use super::clocks::Clocks;
+use super::options::{Load, ms};
 use super::reference::{Reference, compact, number};
 use super::{Tokens, Verdict, Violation, must};
 
@@ -20,7 +22,8 @@ pub(crate) type Ends = Arc<Mutex<Vec<(u64, End)>>>;
 #[derive(Debug)]
 pub(crate) enum End {
     Length(u64),
-    Value(Option<Vec<u8>>),
+    /// And how fresh the machine was, by the clock of the node.
+    Value(Option<Vec<u8>>, Option<Instant>),
     Rejected(Reason, Option<NodeId>),
     Unknown,
 }
@@ -30,6 +33,7 @@ pub(crate) enum End {
 pub(crate) struct Noted {
     request: u64,
     key: u8,
+    backup: Option<Backup>,
     ends: Option<Ends>,
 }
 
@@ -53,9 +57,12 @@ impl Ticket<Tokens> for Noted {
         self.end(End::Length(length));
     }
 
-    fn read(self, machine: &Tokens) {
+    fn read(self, machine: &Tokens, fresh: Option<Instant>) {
+        if let Some(backup) = &self.backup {
+            backup.take(machine);
+        }
         let value = machine.value(self.key).map(<[u8]>::to_vec);
-        self.end(End::Value(value));
+        self.end(End::Value(value, fresh));
     }
 
     fn failed(self, failure: Failure) {
@@ -80,6 +87,8 @@ pub(crate) struct Open {
     op: Option<OpId>,
     /// The length that its key's value was known to have when the request was made.
     floor: u64,
+    /// For a read that may be stale: how stale.
+    bound: Option<Duration>,
     attempt: u32,
 }
 
@@ -130,6 +139,8 @@ pub(crate) struct Clients {
     fates: BTreeMap<u64, Fate>,
     /// The length that each key's value is known to have.
     floors: BTreeMap<u8, u64>,
+    /// The same at each true time, where reads may have an age.
+    known: BTreeMap<u8, Vec<(Duration, u64)>>,
     /// For each node, the last of its writes that was answered or overtaken.
     decided: BTreeMap<u64, u64>,
     history: History<KvInput, KvOutput>,
@@ -160,6 +171,7 @@ impl Clients {
             tokens: 0,
             fates: BTreeMap::new(),
             floors: BTreeMap::new(),
+            known: BTreeMap::new(),
             decided: BTreeMap::new(),
             history,
             lost: Vec::new(),
@@ -228,11 +240,22 @@ impl Clients {
         (self.requests, asked)
     }
 
+    /// A read at this node that takes a backup.
+    pub(crate) fn back_up(&mut self, at: Duration, node: u64) -> (Backup, Asked) {
+        let (_, mut asked) = self.probe(at, node, false);
+        let backup = Backup::asked(&self.floors);
+        if let SimRequest::Read { ticket, .. } = &mut asked.request {
+            ticket.backup = Some(backup.clone());
+        }
+        (backup, asked)
+    }
+
     /// What has ended since the last look, checked against what is known to be decided.
     pub(crate) fn take_ends(
         &mut self,
         now: Duration,
         reference: &Reference,
+        clocks: &Clocks,
     ) -> Result<Vec<Ended>, Violation> {
         let ends = std::mem::take(&mut *self.ends.lock().unwrap());
         let mut ended = Vec::with_capacity(ends.len());
@@ -242,13 +265,16 @@ impl Clients {
                     "one outcome: request {request} ends again: {end:?}"
                 ))
             })?;
-            let answered = matches!(end, End::Length(_) | End::Value(_));
+            let answered = matches!(end, End::Length(_) | End::Value(..));
             if let End::Length(_) | End::Rejected(Reason::Overtaken, _) = end {
                 self.decided(request, &open)?;
             }
             match end {
                 End::Length(length) => self.acknowledged(now, &open, length, reference)?,
-                End::Value(value) => self.shown(now, &open, value.as_deref(), reference)?,
+                End::Value(value, fresh) => {
+                    self.is_as_fresh(&open, value.as_deref(), fresh, clocks)?;
+                    self.shown(now, &open, value.as_deref(), reference)?;
+                }
                 End::Rejected(reason, leader) => self.rejected(now, &open, reason, leader),
                 End::Unknown => self.lost(now, &open),
             }
@@ -294,7 +320,7 @@ impl Clients {
                 "the write of {token} ends with length {length}, it stands at {placed:?}; {open:?}"
             )
         })?;
-        self.knows(open.key, length);
+        self.knows(now, open.key, length);
         self.fates.entry(token).or_default().acknowledged = true;
         self.look_at(now, open);
         self.answered += 1;
@@ -339,7 +365,7 @@ impl Clients {
             },
         )?;
         if open.op.is_some() {
-            self.knows(open.key, bytes.len() as u64);
+            self.knows(now, open.key, bytes.len() as u64);
         } else {
             self.coverage.add("stale reads", 1);
         }
@@ -379,9 +405,46 @@ impl Clients {
         }
     }
 
-    fn knows(&mut self, key: u8, length: u64) {
+    fn knows(&mut self, now: Duration, key: u8, length: u64) {
         let floor = self.floors.entry(key).or_default();
         *floor = length.max(*floor);
+        if self.load.bounded {
+            self.known.entry(key).or_default().push((now, *floor));
+        }
+    }
+
+    /// A read has every write that had ended when the node's clock showed the moment up to which the
+    /// machine is said to be fresh; and that is no longer before the call than a bounded read allows.
+    fn is_as_fresh(
+        &mut self,
+        open: &Open,
+        value: Option<&[u8]>,
+        fresh: Option<Instant>,
+        clocks: &Clocks,
+    ) -> Verdict {
+        let called = clocks.showed(open.node, open.called);
+        if let Some(most) = open.bound {
+            self.coverage.add("bounded reads", 1);
+            let within = fresh.is_some_and(|fresh| fresh.0 + most >= called);
+            must(within, "freshness", || {
+                format!("a read of {fresh:?}, called when the clock showed {called:?}; {open:?}")
+            })?;
+        }
+        let Some(fresh) = fresh.filter(|_| self.load.bounded) else {
+            return Ok(());
+        };
+        let at_once = u64::from(fresh.0 < called);
+        self.coverage.add("reads of an age", at_once);
+        let (when, length) = (
+            clocks.when(open.node, fresh.0),
+            value.map_or(0, <[u8]>::len),
+        );
+        let known = self.known.get(&open.key).map_or(&[][..], Vec::as_slice);
+        let count = known.partition_point(|(at, _)| *at < when);
+        let floor = known[..count].last().map_or(0, |(_, length)| *length);
+        must(length as u64 >= floor, "freshness", || {
+            format!("{length} bytes, {floor} were known at {when:?}, as fresh as it is; {open:?}")
+        })
     }
 
     /// The final state has each acknowledged token once, and none that was only ever rejected.
@@ -501,9 +564,15 @@ impl Clients {
         let ticket = Noted {
             request: self.requests,
             key,
+            backup: None,
             ends: Some(Arc::clone(&self.ends)),
         };
         let timeout = self.load.timeout;
+        let bounded = stale && self.load.bounded && self.rng.chance(0.7);
+        let bound = bounded.then(|| BOUNDS[self.rng.index(BOUNDS.len())]);
+        let by_lease = token.is_none() && !stale && self.load.leased && self.rng.chance(0.5);
+        self.coverage
+            .add("reads by lease asked for", u64::from(by_lease));
         let request = match &token {
             Some((_, token)) => SimRequest::Propose {
                 command: [&[key], &token[..]].concat().into(),
@@ -511,10 +580,10 @@ impl Clients {
                 ticket,
             },
             None => SimRequest::Read {
-                consistency: if stale {
-                    Consistency::Stale
-                } else {
-                    Consistency::Linearizable
+                consistency: match (stale, by_lease) {
+                    (true, _) => bound.map_or(Consistency::Stale, Consistency::Bounded),
+                    (_, true) => Consistency::Lease,
+                    _ => Consistency::Linearizable,
                 },
                 timeout,
                 ticket,
@@ -530,6 +599,7 @@ impl Clients {
             token,
             op,
             floor: if stale { 0 } else { floor },
+            bound,
             attempt,
         };
         self.open.insert(self.requests, open);
@@ -557,6 +627,8 @@ fn named(reason: Reason) -> &'static str {
     }
 }
 
+/// How stale bounded reads may be.
+const BOUNDS: [Duration; 4] = [ms(0), ms(20), ms(100), ms(1000)];
 /// The fraction of answered writes that are read at once.
 const LOOKS: f64 = 0.3;
 /// Long enough that a core that is still busy with earlier requests is not kept busy with these.

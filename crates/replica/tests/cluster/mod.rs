@@ -8,9 +8,16 @@
 //!     └── History, known commit order <── ends ┘        one order of commands, memory, coverage
 //! ```
 
+mod backup;
 mod clients;
+mod clocks;
 mod coverage;
+mod decorators;
+mod dressed;
+mod guard;
+mod losses;
 mod observer;
+mod operator;
 mod options;
 #[cfg(feature = "paxos")]
 mod paxos;
@@ -24,8 +31,8 @@ mod tokens;
 use std::fmt;
 
 use bytes::Bytes;
-use synod_replica::embed::{EngineConfig, Kind, Protocol};
-use synod_replica::sim::{Cluster, Core, SimNode};
+use synod_replica::embed::{EngineConfig, Instant, Kind, Protocol};
+use synod_replica::sim::{Cluster, Core};
 use synod_replica::{Configured, NodeId, Position, Snapshot};
 use synod_sim::{Coverage, World};
 use synod_wal::{Lsn, Op};
@@ -40,6 +47,7 @@ pub(crate) use raft::Raft;
 pub(crate) use run::Run;
 pub(crate) use tokens::Tokens;
 
+use guard::Guard;
 use observer::{Eye, Observer};
 
 /// A broken rule. The text begins with the rule's name.
@@ -92,6 +100,10 @@ pub(crate) trait Rules<S: Subject>: Default {
     fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Verdict;
     /// A step has ended: bounds can be checked.
     fn rested(&mut self, node: NodeId, core: &Core<Group<S>>, options: &Options) -> Verdict;
+    /// What the node could read by a lease at this time of its own clock, after a step.
+    fn leased(&mut self, core: &Core<Group<S>>, now: Instant) -> Verdict;
+    /// The node ends because it was removed.
+    fn removed(&mut self, node: NodeId) -> Verdict;
     /// Adds what it has covered.
     fn cover(&self, coverage: &mut Coverage);
 }
@@ -103,7 +115,7 @@ pub(crate) struct Group<S: Subject> {
 }
 
 /// A world of whole nodes.
-pub(crate) type Nodes<S> = World<SimNode<Group<S>>>;
+pub(crate) type Nodes<S> = World<Guard<S>>;
 
 impl<S: Subject> Cluster for Group<S> {
     type Config = S::Config;

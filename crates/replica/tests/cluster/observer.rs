@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_replica::embed::{Applier, Engine, Instant, Kind, Protocol, Task};
@@ -11,6 +12,8 @@ use synod_replica::{NodeId, Position, Snapshot};
 use synod_sim::Coverage;
 use synod_wal::{Lsn, Op};
 
+use super::clocks::Clocks;
+use super::guard::Ledger;
 use super::reference::Reference;
 use super::{
     Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write, must,
@@ -22,6 +25,8 @@ pub(crate) struct Observer<S: Subject>(Rc<RefCell<State<S>>>);
 /// The observer's witness in one node.
 pub(crate) struct Eye<S: Subject> {
     node: NodeId,
+    /// The node's clock in this step.
+    now: Instant,
     state: Rc<RefCell<State<S>>>,
 }
 
@@ -30,6 +35,10 @@ struct State<S: Subject> {
     reference: Reference,
     options: Options,
     rotted: BTreeSet<NodeId>,
+    ledger: Ledger,
+    clocks: Clocks,
+    /// The nodes whose replica is destroyed, durably.
+    destroyed: BTreeSet<NodeId>,
     /// The first violation.
     violation: Option<Violation>,
     refused: BTreeMap<NodeId, String>,
@@ -43,6 +52,9 @@ impl<S: Subject> Observer<S> {
             reference: Reference::default(),
             options: options.clone(),
             rotted: BTreeSet::new(),
+            ledger: Ledger::default(),
+            clocks: Clocks::default(),
+            destroyed: BTreeSet::new(),
             violation: None,
             refused: BTreeMap::new(),
             coverage: Coverage::new(),
@@ -51,7 +63,8 @@ impl<S: Subject> Observer<S> {
 
     pub(crate) fn eye(&self, node: NodeId) -> Eye<S> {
         let state = Rc::clone(&self.0);
-        Eye { node, state }
+        let now = Instant::default();
+        Eye { node, now, state }
     }
 
     /// The first violation, if there was one.
@@ -62,6 +75,17 @@ impl<S: Subject> Observer<S> {
     /// Looks at what is known to be decided.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Reference) -> T) -> T {
         look(&self.0.borrow().reference)
+    }
+
+    /// The same, with what clocks showed.
+    pub(crate) fn with_clocks<T>(&self, look: impl FnOnce(&Reference, &Clocks) -> T) -> T {
+        let state = self.0.borrow();
+        look(&state.reference, &state.clocks)
+    }
+
+    /// The clock of a node shows this at a true time.
+    pub(crate) fn saw(&self, node: u64, shown: Duration, truth: Duration) {
+        self.0.borrow_mut().clocks.saw(node, shown, truth);
     }
 
     /// The nodes that last failed to start, and why.
@@ -76,12 +100,46 @@ impl<S: Subject> Observer<S> {
         state.rules.rotted(node);
     }
 
+    /// The disk of this node was emptied, or put back to what it was: what it says from now on counts
+    /// for nobody, and the rules of the protocol take it for one that is down.
+    pub(crate) fn lost(&self, node: NodeId, empties: bool) {
+        self.0.borrow_mut().ledger.lose(node, empties);
+    }
+
+    /// Looks at who has met whom.
+    pub(crate) fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.0.borrow_mut().ledger)
+    }
+
+    /// Keeps the first violation.
+    pub(crate) fn judge(&self, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            self.0.borrow_mut().violation.get_or_insert(violation);
+        }
+    }
+
     pub(crate) fn cover(&self, coverage: &mut Coverage) {
         let state = self.0.borrow();
         state.rules.cover(coverage);
+        state.ledger.cover(coverage);
         coverage.merge(&state.coverage);
         coverage.add("repeated names", state.reference.repeats);
         coverage.add("entries behind later epochs", state.reference.falls);
+    }
+}
+
+impl<S: Subject> State<S> {
+    /// A node ends because it was removed.
+    fn removed(&mut self, node: NodeId) -> Verdict {
+        self.coverage.add("ends of removed nodes", 1);
+        self.rules.removed(node)
+    }
+
+    /// What a replica that was destroyed never does again.
+    fn is_alive(&self, node: NodeId, what: &str) -> Verdict {
+        must(!self.destroyed.contains(&node), "destroyed", || {
+            format!("a replica that was destroyed {what}")
+        })
     }
 }
 
@@ -94,8 +152,21 @@ impl<S: Subject> Clone for Observer<S> {
 impl<S: Subject> Eye<S> {
     /// A node may stop only for a fault of its medium, or for damage.
     fn fails(&self, when: &str, error: &str) {
+        if error.contains("was removed from the group") {
+            return self.look(|state| state.removed(self.node));
+        }
+        if error.contains("group was destroyed") {
+            return self.look(|state| {
+                state.coverage.add("starts refused for a tombstone", 1);
+                Ok(())
+            });
+        }
         let medium = MEDIUM.iter().any(|words| error.contains(words));
         self.look(|state| {
+            if state.ledger.has_lost(self.node) {
+                state.coverage.add("ends of lost nodes", 1);
+                return Ok(());
+            }
             let name = match (when, medium) {
                 ("start", true) => "starts failed by the medium",
                 ("start", false) => "starts refused for damage",
@@ -108,6 +179,14 @@ impl<S: Subject> Eye<S> {
                 "recovery",
                 || format!("a {when} fails on a disk on which nothing has rotted: {error}"),
             )
+        });
+    }
+
+    /// Checks a rule of the protocol, which a node without its disk need not keep.
+    fn rule(&self, check: impl FnOnce(&mut State<S>) -> Verdict) {
+        self.look(|state| match state.ledger.has_lost(self.node) {
+            true => Ok(()),
+            false => check(state),
         });
     }
 
@@ -126,8 +205,9 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     fn started(&mut self, _: Instant, core: &Core<Group<S>>) {
         self.look(|state| {
             state.refused.remove(&self.node);
-            state.rules.started(self.node, core)
+            state.is_alive(self.node, "starts")
         });
+        self.rule(|state| state.rules.started(self.node, core));
     }
 
     fn refused(&mut self, error: &str) {
@@ -139,27 +219,38 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
         });
     }
 
+    fn began(&mut self, now: Instant) {
+        self.now = now;
+        self.look(|state| {
+            let late = u64::from(state.destroyed.contains(&self.node));
+            state.coverage.add("steps of destroyed replicas", late);
+            Ok(())
+        });
+    }
+
     fn stepped(&mut self, core: &Core<Group<S>>) {
-        self.look(|state| state.rules.stepped(self.node, core));
+        self.rule(|state| state.rules.stepped(self.node, core));
     }
 
     fn staged(&mut self, write: &Write<S>) {
-        self.look(|state| state.rules.staged(self.node, write));
+        self.look(|state| state.is_alive(self.node, "writes"));
+        self.rule(|state| state.rules.staged(self.node, write));
     }
 
     fn appended(&mut self, lsn: Lsn, ops: &[Op<'_>]) {
-        self.look(|state| {
+        self.rule(|state| {
             state.rules.appended(self.node, lsn, ops);
             Ok(())
         });
     }
 
     fn durable(&mut self, lsn: Lsn) {
-        self.look(|state| state.rules.durable(self.node, lsn));
+        self.rule(|state| state.rules.durable(self.node, lsn));
     }
 
     fn sent(&mut self, to: NodeId, message: &Message<S>) {
-        self.look(|state| state.rules.sent(self.node, to, message));
+        self.look(|state| state.is_alive(self.node, "sends"));
+        self.rule(|state| state.rules.sent(self.node, to, message));
     }
 
     fn tasked(&mut self, task: &Task<Core<Group<S>>>) {
@@ -180,8 +271,9 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     fn applied(&mut self, at: Position, kind: Kind, body: &Bytes, machine: &Tokens) {
         let epoch = Core::<Group<S>>::epoch(&at);
         let commands = (kind == Kind::Commands).then_some(&body[..]);
+        self.look(|state| state.is_alive(self.node, "applies"));
+        self.rule(|state| state.rules.applied(self.node, at, kind, body));
         self.look(|state| {
-            state.rules.applied(self.node, at, kind, body)?;
             let at = (at.index, epoch);
             state.reference.applied(at, commands, machine)?;
             must(
@@ -193,9 +285,9 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     }
 
     fn restored(&mut self, snapshot: &Snapshot, machine: &Tokens) {
+        self.rule(|state| state.rules.restored(self.node, snapshot));
         self.look(|state| {
             state.coverage.add("machines restored", 1);
-            state.rules.restored(self.node, snapshot)?;
             state.reference.holds(snapshot.index, machine)
         });
     }
@@ -215,8 +307,20 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
             if load.rounds + load.remote_rounds > 0 {
                 state.coverage.add("steps with reads that wait", 1);
             }
+            Ok(())
+        });
+        self.rule(|state| {
             let State { rules, options, .. } = state;
-            rules.rested(self.node, engine.core(), options)
+            rules.rested(self.node, engine.core(), options)?;
+            rules.leased(engine.core(), self.now)
+        });
+    }
+
+    fn destroyed(&mut self) {
+        self.look(|state| {
+            let is_new = state.destroyed.insert(self.node);
+            state.coverage.add("replicas destroyed", u64::from(is_new));
+            Ok(())
         });
     }
 
@@ -228,10 +332,11 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
 /// Rounds of reads that a leader accepts from its followers.
 const REMOTE_ROUNDS_MAX: usize = 1024;
 /// How a fault of the medium shows in an error.
-const MEDIUM: [&str; 5] = [
+const MEDIUM: [&str; 6] = [
     "medium failed",
     "closed after a failed",
     "disk is full",
     "simulated",
     "no space",
+    "no storage space",
 ];

@@ -5,13 +5,14 @@
 //! by the documented layout, so that neither the core nor its translation to the log is trusted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use synod_paxos::check::Checker;
 use synod_paxos::{
-    AcceptorSet, Ballot, Binding, Chosen, Echo, Envelope, Kind as ValueKind, Message, Quorums,
-    Replicate, Slot, Value,
+    AcceptorSet, Ballot, Binding, Chosen, Configuration, Echo, Envelope, Kind as ValueKind,
+    Message, Quorums, Replicate, Slot, Value,
 };
-use synod_replica::embed::Kind;
+use synod_replica::embed::{Instant, Kind};
 use synod_replica::{NodeId, Position, Snapshot, paxos};
 use synod_sim::Coverage;
 use synod_wal::{Lsn, Op, Tag};
@@ -35,7 +36,10 @@ pub(crate) struct Paxos;
 #[derive(Debug, Default)]
 pub(crate) struct PaxosRules {
     checker: Checker,
-    quorums: Option<Quorums>,
+    /// The quorums of each configuration, by the first slot that it governs.
+    quorums: BTreeMap<u64, Arc<Configuration>>,
+    /// The configurations that were voted for, by the hash of their bodies.
+    proposed: BTreeMap<u64, Arc<Configuration>>,
     nodes: BTreeMap<NodeId, Node>,
     /// The acceptors that have, or had, a durable vote in a ballot for a slot.
     accepted: BTreeMap<(u64, Ballot), (Held, AcceptorSet)>,
@@ -43,6 +47,8 @@ pub(crate) struct PaxosRules {
     /// Every slot up to this one is chosen.
     frontier: u64,
     led: BTreeMap<Ballot, (NodeId, u64)>,
+    /// Everything up to this slot is known to be chosen by some node.
+    known: Slot,
     coverage: Coverage,
 }
 
@@ -105,11 +111,24 @@ impl Subject for Paxos {
         ("snapshots offered to a leader", 15),
         ("machines restored", 780),
         ("steps with reads that wait", 100_000),
+        ("configurations decided", 200),
+        ("quorums asked for a read", 10_000),
+        ("votes told for a read", 10_000),
     ];
 
     fn config(options: &Options, node: NodeId, seed: u64) -> paxos::Config {
-        let mut config = paxos::Config::new(id(node), quorums(options));
+        let mut config = match node.0 <= options.founders {
+            true => paxos::Config::new(id(node), quorums(options)),
+            false => paxos::Config::joining(id(node)),
+        };
         let core = &options.core;
+        if let (Some(first), Some(alpha)) = (&mut config.first, core.alpha) {
+            first.alpha = alpha;
+        }
+        config.lease = core.lease.map(|(length, ppm)| paxos::Lease {
+            length,
+            drift: paxos::Drift(ppm),
+        });
         config.seed = seed;
         config.cache_bytes_max = core.cache_bytes_max;
         config.accept_bytes_max = core.append_bytes_max;
@@ -122,8 +141,8 @@ impl Subject for Paxos {
 
     /// No more disks may rot than leave a quorum.
     fn fit(options: &mut Options) {
-        let spare = options.nodes as usize - Self::quorum(options);
-        let minority = (options.nodes as usize - 1) / 2;
+        let spare = options.founders as usize - Self::quorum(options);
+        let minority = (options.founders as usize - 1) / 2;
         options.world.rot_nodes_max = Some(spare.min(minority));
     }
 
@@ -140,7 +159,7 @@ impl Subject for Paxos {
 
 /// The sizes of the quorums of phase 1 and phase 2.
 fn phases(options: &Options) -> (usize, usize) {
-    let nodes = options.nodes as usize;
+    let nodes = options.founders as usize;
     match options.core.flexible {
         None => (nodes / 2 + 1, nodes / 2 + 1),
         Some(drawn) => {
@@ -152,14 +171,16 @@ fn phases(options: &Options) -> (usize, usize) {
 
 fn quorums(options: &Options) -> Quorums {
     let (phase1, phase2) = phases(options);
-    let acceptors = (1..=options.nodes).map(paxos::NodeId);
+    let acceptors = (1..=options.founders).map(paxos::NodeId);
     Quorums::flexible(acceptors, phase1, phase2).expect("they meet")
 }
 
 impl Rules<Paxos> for PaxosRules {
     fn started(&mut self, node: NodeId, core: &paxos::Paxos) -> Verdict {
-        if self.quorums.is_none() {
-            self.quorums = core.membership().map(|members| members.quorums.clone());
+        if self.quorums.is_empty()
+            && let Some(first) = core.configurations().iter().next()
+        {
+            self.quorums.insert(1, Arc::clone(&first.configuration));
         }
         let this = self.nodes.entry(node).or_default();
         this.incarnation += 1;
@@ -299,6 +320,8 @@ impl Rules<Paxos> for PaxosRules {
             | Message::Binding(Binding::Settled { slot, .. }) => self.is_chosen(*slot),
             Message::Echo(
                 Echo::Ask { .. }
+                | Echo::HowFar { .. }
+                | Echo::Voted { .. }
                 | Echo::Preempted { .. }
                 | Echo::Removed { .. }
                 | Echo::Learn { .. },
@@ -307,6 +330,10 @@ impl Rules<Paxos> for PaxosRules {
     }
 
     fn applied(&mut self, node: NodeId, at: Position, kind: Kind, body: &bytes::Bytes) -> Verdict {
+        let known = self.chosen.get(&at.index).copied();
+        if let Some(known) = known.filter(|known| known.kind == ValueKind::Configuration) {
+            return self.applied_configuration(node, &at, kind, body, known);
+        }
         let held = Held {
             origin: origin(&at.tag),
             kind: match kind {
@@ -316,8 +343,7 @@ impl Rules<Paxos> for PaxosRules {
             },
             body: fnv(FNV_BASIS, body),
         };
-        let known = self.chosen.get(&at.index);
-        must(known == Some(&held), "durability", || {
+        must(known == Some(held), "durability", || {
             format!("at {} {held:?} is applied, {known:?} is chosen", at.index)
         })?;
         let value = Value {
@@ -363,6 +389,26 @@ impl Rules<Paxos> for PaxosRules {
         )
     }
 
+    fn leased(&mut self, core: &paxos::Paxos, now: Instant) -> Verdict {
+        self.known = self.known.max(core.status().chosen);
+        let Ok(slot) = core.read_by_lease(synod_paxos::Instant(now.0)) else {
+            return Ok(());
+        };
+        self.coverage.add("steps with a lease", 1);
+        let known = self.known;
+        must(slot >= known, "lease", || {
+            format!("a read by lease sees {slot:?}, and {known:?} is known to be chosen")
+        })
+    }
+
+    fn removed(&mut self, node: NodeId) -> Verdict {
+        let last = self.quorums.last_key_value();
+        let is_member = last.is_none_or(|(_, last)| last.membership.contains(id(node)));
+        must(!is_member, "removal", || {
+            format!("it is a member of the last configuration: {last:?}")
+        })
+    }
+
     fn cover(&self, coverage: &mut Coverage) {
         coverage.add("leaderships", self.led.len() as u64);
         coverage.merge(&self.coverage);
@@ -401,6 +447,10 @@ impl PaxosRules {
                         self.coverage.add("votes for no-ops", 1);
                     } else if held.origin != voted {
                         self.coverage.add("votes for values proposed again", 1);
+                    }
+                    if held.kind == ValueKind::Configuration {
+                        let configuration = Configuration::decode(body).expect("its own bytes");
+                        self.proposed.insert(held.body, Arc::new(configuration));
                     }
                     record.votes.insert(*index, (voted, held));
                 }
@@ -452,20 +502,89 @@ impl PaxosRules {
         must(one == held, "one value", || {
             format!("for {slot} in {ballot}: {one:?} and {held:?}")
         })?;
-        let Some(quorums) = &self.quorums else {
+        let Some((_, governing)) = self.quorums.range(..=slot).next_back() else {
             return Ok(());
         };
+        must(slot <= self.frontier + governing.alpha, "reach", || {
+            format!("a vote for {slot}, and {} is chosen", self.frontier)
+        })?;
+        let quorums = &governing.membership.quorums;
         quorums.insert(acceptors, id(node));
         if !quorums.is_phase2(*acceptors) {
             return Ok(());
         }
         let known = *self.chosen.entry(slot).or_insert(held);
-        while self.chosen.contains_key(&(self.frontier + 1)) {
+        while let Some(next) = self.chosen.get(&(self.frontier + 1)) {
+            let configuration = self.proposed.get(&next.body).cloned();
+            let is_one = next.kind == ValueKind::Configuration;
             self.frontier += 1;
+            if let Some(configuration) = configuration.filter(|_| is_one) {
+                self.reconfigure(configuration);
+            }
         }
         must(known == held, "agreement", || {
             format!("for {slot} {known:?} is chosen, and in {ballot} {held:?}")
         })
+    }
+
+    /// A configuration is chosen in the slot at the frontier: it governs from α slots later on, unless
+    /// it stands behind another of its number, or the one before is not yet in force.
+    fn reconfigure(&mut self, configuration: Arc<Configuration>) {
+        let last = self.quorums.last_key_value();
+        let follows = last.is_some_and(|(from, last)| {
+            *from <= self.frontier && configuration.number == last.number + 1
+        });
+        if follows {
+            let from = self.frontier + configuration.alpha;
+            self.quorums.insert(from, configuration);
+            self.coverage.add("configurations decided", 1);
+        } else {
+            self.coverage.add("configurations behind another", 1);
+        }
+    }
+
+    /// A chosen configuration is delivered as all configurations as of its slot, if it takes effect, and
+    /// as a no-op otherwise.
+    fn applied_configuration(
+        &mut self,
+        node: NodeId,
+        at: &Position,
+        kind: Kind,
+        body: &bytes::Bytes,
+        known: Held,
+    ) -> Verdict {
+        let configuration = Arc::clone(&self.proposed[&known.body]);
+        let governs = self.quorums.get(&(at.index + configuration.alpha));
+        let takes_effect = governs == Some(&configuration);
+        let fits = match kind {
+            Kind::Membership => {
+                let all = paxos::Configurations::decode(body).ok();
+                let latest = all.as_ref().and_then(paxos::Configurations::latest);
+                takes_effect && latest.is_some_and(|it| it.configuration == configuration)
+            }
+            Kind::Noop => !takes_effect,
+            Kind::Commands => false,
+        };
+        must(
+            fits && known.origin == origin(&at.tag),
+            "durability",
+            || {
+                format!(
+                    "at {} a {kind:?} is applied, {configuration:?} is chosen",
+                    at.index
+                )
+            },
+        )?;
+        let value = Value {
+            kind: known.kind,
+            origin: known.origin,
+            body: configuration.encode(),
+        };
+        let chosen = Chosen {
+            first: Slot(at.index),
+            values: vec![value].into(),
+        };
+        told(self.checker.applied(id(node), &chosen))
     }
 
     fn is_chosen(&self, through: Slot) -> Verdict {
@@ -556,11 +675,14 @@ impl PaxosRules {
                 no_leader: false, ..
             }) => "campaigns advised against",
             Message::Echo(Echo::Preempted { .. }) => "leaders and candidates preempted",
+            Message::Echo(Echo::HowFar { .. }) => "quorums asked for a read",
+            Message::Echo(Echo::Voted { .. }) => "votes told for a read",
             Message::Echo(Echo::Learn { .. }) => "chosen values asked for",
             Message::Echo(Echo::Learned { .. }) => "chosen values told to a leader",
             Message::Echo(Echo::Offer { .. }) => "snapshots offered to a leader",
             Message::Echo(Echo::Heartbeat { behind: true, .. }) => "acknowledgements forgotten",
             Message::Replicate(Replicate::Snapshot { .. }) => "snapshots offered",
+            Message::Echo(Echo::Removed { .. }) => "removed nodes told",
             _ => return,
         };
         self.coverage.add(name, 1);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use synod_raft::check::Checker;
 use synod_raft::{Binding, Echo, Envelope, Index, LogId, Message, Replicate, Term};
-use synod_replica::embed::{Kind, Protocol};
+use synod_replica::embed::{Instant, Kind, Protocol};
 use synod_replica::{NodeId, Position, Snapshot, raft};
 use synod_sim::{Coverage, FaultKind};
 use synod_wal::{Lsn, Op};
@@ -21,6 +21,8 @@ pub(crate) struct RaftRules {
     /// For each node, the last record of the write in flight.
     in_flight: BTreeMap<NodeId, Lsn>,
     leaderships: BTreeSet<u64>,
+    /// The indexes of committed memberships.
+    memberships: BTreeSet<u64>,
     coverage: Coverage,
 }
 
@@ -43,12 +45,18 @@ impl Subject for Raft {
         ("snapshots installed", 130),
         ("machines restored", 800),
         ("steps with reads that wait", 90_000),
+        ("memberships committed", 300),
     ];
 
     fn config(options: &Options, node: NodeId, seed: u64) -> raft::Config {
-        let voters = (1..=options.nodes).map(raft::NodeId);
+        let founders = (1..=options.founders).map(raft::NodeId);
+        let voters = founders.filter(|_| node.0 <= options.founders);
         let mut config = raft::Config::new(raft::NodeId(node.0), voters);
         let core = &options.core;
+        config.lease = core.lease.map(|(length, ppm)| raft::Lease {
+            length,
+            drift: raft::Drift(ppm),
+        });
         config.seed = seed;
         config.pre_vote = core.pre_vote;
         config.cache_bytes_max = core.cache_bytes_max;
@@ -68,7 +76,7 @@ impl Subject for Raft {
     }
 
     fn quorum(options: &Options) -> usize {
-        options.nodes as usize / 2 + 1
+        options.founders as usize / 2 + 1
     }
 
     /// Nodes that request votes without a pre-vote do.
@@ -149,6 +157,9 @@ impl Rules<Raft> for RaftRules {
             },
             body: body.clone(),
         };
+        if kind == Kind::Membership {
+            self.memberships.insert(at.index);
+        }
         told(self.checker.applied(id(node), &entry))
     }
 
@@ -183,8 +194,24 @@ impl Rules<Raft> for RaftRules {
         )
     }
 
+    fn leased(&mut self, core: &raft::Raft, now: Instant) -> Verdict {
+        let Ok(index) = core.read_by_lease(synod_raft::Instant(now.0)) else {
+            return Ok(());
+        };
+        self.coverage.add("steps with a lease", 1);
+        let commit = self.checker.commit();
+        must(index >= commit, "lease", || {
+            format!("a read by lease sees {index:?}, and {commit:?} is committed")
+        })
+    }
+
+    fn removed(&mut self, node: NodeId) -> Verdict {
+        told(self.checker.stopped(id(node), synod_raft::Stop::Removed))
+    }
+
     fn cover(&self, coverage: &mut Coverage) {
         coverage.add("leaderships", self.leaderships.len() as u64);
+        coverage.add("memberships committed", self.memberships.len() as u64);
         coverage.merge(&self.coverage);
     }
 }
@@ -199,6 +226,7 @@ impl RaftRules {
             Message::Echo(Echo::Stale { .. }) => "stale leaders and candidates told",
             Message::Echo(Echo::Rejected { .. }) => "appends refused",
             Message::Replicate(Replicate::Snapshot { .. }) => "snapshots offered",
+            Message::Echo(Echo::Removed { .. }) => "removed nodes told",
             _ => return,
         };
         self.coverage.add(name, 1);

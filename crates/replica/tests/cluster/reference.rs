@@ -96,6 +96,13 @@ impl Reference {
         )
     }
 
+    /// Whether a machine in this state has applied everything up to some index, and nothing more.
+    pub(crate) fn was(&self, machine: &Tokens) -> bool {
+        let state = machine.fingerprint();
+        let mut states = self.decided.iter().map(|decided| decided.state);
+        state == Tokens::default().fingerprint() || states.any(|was| was == state)
+    }
+
     fn at(&self, index: u64) -> Option<Decided> {
         let at = usize::try_from(index.checked_sub(1)?).ok()?;
         self.decided.get(at).copied()

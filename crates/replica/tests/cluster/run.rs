@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use synod_replica::sim::{SimNode, SimRequest};
+use synod_replica::sim::SimNode;
 use synod_replica::{NodeId, Role, StepDown};
 use synod_sim::page::Recorder;
 use synod_sim::{
@@ -11,10 +11,13 @@ use synod_sim::{
     Verdict as Linearizable,
 };
 
+use super::backup::Backup;
 use super::clients::{Clients, Ended};
+use super::losses::Losses;
 use super::observer::Observer;
+use super::operator::Operator;
 use super::options::{ms, secs};
-use super::{Group, Nodes, Options, Subject, Verdict, Violation, must};
+use super::{Group, Nodes, Options, Subject, Verdict, Violation, decorators, must};
 
 /// A world, its clients, and the checks.
 pub(crate) struct Run<S: Subject> {
@@ -25,9 +28,11 @@ pub(crate) struct Run<S: Subject> {
     targets: BTreeSet<u64>,
     timeout: Duration,
     rng: Rng,
-    /// When leadership is handed over; drawn beside all else, so that a seed means what it meant.
-    transfers: Rng,
-    transfer_share: f64,
+    operator: Operator,
+    losses: Losses,
+    /// Draws when backups are taken.
+    backs_up: Rng,
+    backups: Vec<Backup>,
     coverage: Coverage,
     recorder: Option<Recorder>,
 }
@@ -43,7 +48,8 @@ impl<S: Subject> Run<S> {
         let clients = Clients::new(seed, options.load.clone());
         let (nodes, world) = (options.nodes, options.world.clone());
         let timeout = options.load.timeout;
-        let transfer_share = options.load.transfers;
+        let operator = Operator::new(seed, &options.load);
+        let losses = Losses::new(seed, options.founders, &options.load);
         let group = Group {
             options,
             observer: observer.clone(),
@@ -58,8 +64,10 @@ impl<S: Subject> Run<S> {
             targets: (1..=nodes).collect(),
             timeout,
             rng: Rng::new(seed ^ RUN),
-            transfers: Rng::new(seed ^ TRANSFER),
-            transfer_share,
+            operator,
+            losses,
+            backs_up: Rng::new(seed ^ BACKUP),
+            backups: Vec::new(),
             coverage: Coverage::new(),
             recorder,
         }
@@ -91,7 +99,38 @@ impl<S: Subject> Run<S> {
         let horizon = self.options().load.horizon;
         self.work_for(horizon)?;
         self.settle()?;
+        self.restore()?;
+        if self.options().decorated {
+            let (seed, options) = (self.world.seed(), self.options().clone());
+            decorators::run::<S>(seed, options, &mut self.coverage)?;
+        }
         Ok(self.coverage())
+    }
+
+    fn back_up(&mut self, at: Duration) {
+        if !self.backs_up.chance(self.options().load.backups) {
+            return;
+        }
+        let nodes: Vec<u64> = self.targets.iter().copied().collect();
+        let node = nodes[self.backs_up.index(nodes.len())];
+        let (backup, asked) = self.clients.back_up(at, node);
+        self.backups.push(backup);
+        self.world
+            .inject_at(at, sim::NodeId(asked.node), asked.request);
+    }
+
+    /// Each backup is whole, and one of them begins a fresh group.
+    fn restore(&mut self) -> Verdict {
+        for backup in &self.backups {
+            self.observer.with(|reference| backup.check(reference))?;
+        }
+        let mut taken = self.backups.iter().filter(|backup| backup.is_taken());
+        self.coverage
+            .add("backups taken", taken.clone().count() as u64);
+        match taken.next_back() {
+            Some(backup) => backup.restore::<S>(self.world.seed(), &mut self.coverage),
+            None => Ok(()),
+        }
     }
 
     /// Waits for a leader, without client requests.
@@ -163,27 +202,10 @@ impl<S: Subject> Run<S> {
         let at = asked.at.max(self.world.now());
         self.world
             .inject_at(at, sim::NodeId(asked.node), asked.request);
-        if self.transfers.chance(self.transfer_share) {
-            self.hand_over(at);
-        }
-    }
-
-    /// Somebody wants another to lead: whoever suits best, or one that may be down, or behind.
-    /// Not before the request: what ends by it brings further requests, and those come later.
-    fn hand_over(&mut self, at: Duration) {
-        let ids = self.world.node_ids();
-        let leads = |id: &sim::NodeId| {
-            let node = self.world.process(*id);
-            node.is_some_and(|node| node.status().core.role == Role::Leader)
-        };
-        let Some(leader) = ids.iter().copied().find(leads) else {
-            return;
-        };
-        let any = ids[self.transfers.index(ids.len())];
-        let to = self.transfers.chance(0.5).then_some(NodeId(any.0));
-        self.coverage.add("transfers asked for", 1);
-        self.world
-            .inject_at(at, leader, SimRequest::Transfer { to });
+        self.operator
+            .ask::<S>(&mut self.world, at, &mut self.coverage);
+        self.losses.ask(&mut self.world, at, &self.observer);
+        self.back_up(at);
     }
 
     fn check(&mut self) -> Result<Vec<Ended>, Violation> {
@@ -192,7 +214,7 @@ impl<S: Subject> Run<S> {
         let clients = &mut self.clients;
         let ended = self
             .observer
-            .with(|reference| clients.take_ends(now, reference))?;
+            .with_clocks(|reference, clocks| clients.take_ends(now, reference, clocks))?;
         for ended in &ended {
             self.check_deadline(ended)?;
         }
@@ -242,6 +264,7 @@ impl<S: Subject> Run<S> {
         let healed = self.world.now();
         self.targets.clone_from(&core);
         self.clients.retire();
+        self.replace_the_lost(&core)?;
         if let Err(violation) = self.probe(&core) {
             if !self.is_kept_by_a_stall(&core, healed) {
                 return Err(violation);
@@ -263,6 +286,21 @@ impl<S: Subject> Run<S> {
         self.linearizable()
     }
 
+    /// Whoever has lost its disk is replaced, so that the group can lose the next one.
+    fn replace_the_lost(&mut self, core: &BTreeSet<u64>) -> Verdict {
+        let end = self.world.now() + LIVENESS_SLOW;
+        loop {
+            let now = self.world.now();
+            if self.losses.replace(&mut self.world, now, &self.observer) {
+                return Ok(());
+            }
+            must(now < end, "liveness", || {
+                format!("a lost node is not replaced: {}", self.standing(core))
+            })?;
+            self.work_until(now + ms(100))?;
+        }
+    }
+
     /// A known limit: a leader outside of the core relies on a follower outside whose disk stalls
     /// for ever. The follower stays in contact, so the leader keeps leading; it acknowledges
     /// nothing, so nothing is committed; and the nodes of the core that are in contact with the
@@ -282,16 +320,20 @@ impl<S: Subject> Run<S> {
     }
 
     /// A quorum, or more, of nodes with undamaged disks. All nodes, if one outside could disturb
-    /// the others for ever.
+    /// the others for ever, or if a change of the members may still be under way.
     fn heal(&mut self) -> BTreeSet<u64> {
         let ids = self.world.node_ids();
         let clean = ids.iter().filter(|id| !self.world.has_rotted(**id)).count();
-        let least = match S::disturbs(self.options()) {
+        let all = S::disturbs(self.options()) || self.options().changes_members();
+        let least = match all {
             false => S::quorum(self.options()).min(clean),
             true => clean,
         };
         let size = least + self.rng.index(clean - least + 1);
-        let core = self.world.random_core(size);
+        let mut core = self.world.random_core(size);
+        self.observer.ledger(|ledger| {
+            core.retain(|id| !ledger.has_lost(NodeId(id.0)));
+        });
         self.world.heal_core(&core);
         let full = |id: &&sim::NodeId| {
             !core.contains(id) && self.world.disk(**id).is_some_and(sim::Disk::is_full)
@@ -299,7 +341,7 @@ impl<S: Subject> Run<S> {
         let full = ids.iter().filter(full).count() as u64;
         self.coverage.add("full disks left outside", full);
         self.coverage
-            .add("nodes left outside", (ids.len() - size) as u64);
+            .add("nodes left outside", (ids.len() - core.len()) as u64);
         core.into_iter().map(|id| id.0).collect()
     }
 
@@ -308,12 +350,11 @@ impl<S: Subject> Run<S> {
     fn probe(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let (begun, mut open) = (self.world.now(), BTreeMap::new());
         let mut inside = begun;
-        for node in core {
+        for node in &self.members(core) {
             for write in [true, false] {
                 self.probe_one(*node, write, &mut open);
             }
         }
-        let ids: Vec<u64> = core.iter().copied().collect();
         while !open.is_empty() {
             let mut failed = Vec::new();
             self.work(self.world.now() + PROBE_PAUSE, |ended| {
@@ -331,6 +372,7 @@ impl<S: Subject> Run<S> {
             must(over || self.world.now() < since + bound, "liveness", || {
                 format!("no answer within {bound:?}: {}", self.standing(core))
             })?;
+            let ids: Vec<u64> = self.members(core).into_iter().collect();
             for write in failed {
                 let node = ids[self.rng.index(ids.len())];
                 self.probe_one(node, write, &mut open);
@@ -352,7 +394,7 @@ impl<S: Subject> Run<S> {
     ///
     /// If a node outside leads with the help of others, a node of the core without a link to it can
     /// neither follow nor be elected, since no other node needs a new leader. Such a node is
-    /// excused; its requests went to others.
+    /// excused; its requests went to others. So is who is no member.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let begun = self.world.now();
         let mut inside = begun;
@@ -362,8 +404,9 @@ impl<S: Subject> Run<S> {
             let behind = |(id, node): (u64, &SimNode<Group<S>>)| {
                 node.applied() < frontier && !excused.contains(&id)
             };
-            let up = self.core(core).count() == core.len();
-            if up && !self.core(core).any(behind) {
+            let is_down = |id: &u64| self.world.process(sim::NodeId(*id)).is_none();
+            let down = core.difference(&excused).any(is_down);
+            if !down && !self.core(core).any(behind) {
                 let excused = excused.len() as u64;
                 self.coverage
                     .add("nodes excused for a leader outside", excused);
@@ -380,8 +423,12 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// The nodes of the core without a working link to and from a leader outside.
+    /// The nodes of the core that are no members, or without a working link to and from a leader
+    /// outside.
     fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
+        if self.options().changes_members() {
+            return self.strangers(core);
+        }
         let Some(leader) = self.leader_outside(core) else {
             return BTreeSet::new();
         };
@@ -390,6 +437,27 @@ impl<S: Subject> Run<S> {
             !self.world.is_open(one, other) || !self.world.is_open(other, one)
         };
         core.iter().copied().filter(cut_off).collect()
+    }
+
+    /// The nodes of the core that are members, as far as can be told.
+    fn members(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
+        match self.options().changes_members() {
+            true => core - &self.strangers(core),
+            false => core.clone(),
+        }
+    }
+
+    /// The nodes that its leader does not name as members.
+    fn strangers(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let leads = |(_, node): &(u64, &SimNode<Group<S>>)| node.status().core.role == Role::Leader;
+        let leaders = self.core(core).filter(leads);
+        let leader = leaders.max_by_key(|(_, node)| node.status().core.epoch);
+        let Some((_, leader)) = leader else {
+            return BTreeSet::new();
+        };
+        let members = leader.members();
+        let is_stranger = |id: &u64| !members.contains(NodeId(*id));
+        core.iter().copied().filter(is_stranger).collect()
     }
 
     /// The leader that the core follows, if it is outside of the core.
@@ -496,7 +564,7 @@ impl<S: Subject> Run<S> {
         core: &'a BTreeSet<u64>,
     ) -> impl Iterator<Item = (u64, &'a SimNode<Group<S>>)> {
         core.iter()
-            .filter_map(|id| Some((*id, self.world.process(sim::NodeId(*id))?)))
+            .filter_map(|id| Some((*id, &**self.world.process(sim::NodeId(*id))?)))
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -579,7 +647,6 @@ impl<S: Subject> Run<S> {
     }
 }
 
-const TRANSFER: u64 = 0x7472_616e_7366_6572;
 /// Virtual time within which a healed core must answer and reach one state.
 const LIVENESS: Duration = secs(10);
 /// The same where each sync and each read of the log takes as long as an election timeout.
@@ -592,4 +659,5 @@ const LIVENESS_OUTSIDE: Duration = secs(60);
 const PROBE_PAUSE: Duration = ms(20);
 /// More steps than checking the history of a run takes.
 const STEPS_MAX: u64 = 100_000;
+const BACKUP: u64 = 0x6261_636b_7570_2121;
 const RUN: u64 = 0x7275_6e21;

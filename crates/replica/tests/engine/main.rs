@@ -18,6 +18,7 @@ macro_rules! tests {
     };
 }
 
+mod fresh;
 mod handover;
 mod liar;
 mod rig;
@@ -27,6 +28,11 @@ mod stops;
 use bytes::Bytes;
 use synod_replica::{Log, NodeId};
 
+use fresh::{
+    a_bounded_read_counts_from_the_last_question, a_clock_that_was_wrong_ends_a_lease,
+    a_clock_that_was_wrong_tells_no_age, a_leader_with_a_lease_asks_nobody,
+    a_lease_is_good_for_followers, an_age_counts_from_the_sending,
+};
 use handover::{
     a_command_that_comes_too_late_goes_to_the_next_leader,
     commands_that_waited_are_done_when_a_transfer_fails, commands_wait_for_the_next_leader,
@@ -46,6 +52,12 @@ tests! {
     a_full_leader_says_so_through_a_follower,
     a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted,
     a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some,
+    a_leader_with_a_lease_asks_nobody,
+    a_clock_that_was_wrong_ends_a_lease,
+    a_lease_is_good_for_followers,
+    a_bounded_read_counts_from_the_last_question,
+    a_clock_that_was_wrong_tells_no_age,
+    an_age_counts_from_the_sending,
     commands_wait_for_the_next_leader,
     a_command_that_comes_too_late_goes_to_the_next_leader,
     commands_that_waited_are_done_when_a_transfer_fails,
@@ -408,21 +420,59 @@ fn a_membership_over_its_bound_is_ignored() {
             snapshot: Box::new(snapshot),
         })
     };
-    let (mut head, mut parts) = (Vec::new(), Vec::new());
-    <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
-    assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
+    let encode = |voters: u64| {
+        let (mut head, mut parts) = (Vec::new(), Vec::new());
+        <raft::Raft as Protocol>::encode(&offer(voters), &mut head, &mut parts);
+        head
+    };
     // One voter more, by hand: the sizes of the bytes and of the set, one id after the last, and the
-    // highest id. After the voters there are three bytes for what is empty, and the highest id.
-    let size = head.iter().rposition(|byte| *byte == 64).unwrap();
-    head[size] = 65;
+    // highest id. After the voters there are four bytes for what is empty, and the highest id.
+    let grown = |voters: u8| {
+        let mut head = encode(u64::from(voters));
+        let size = head.iter().rposition(|byte| *byte == voters).unwrap();
+        head[size] += 1;
+        head[size - 3] += 8;
+        let highest = head.len() - 8;
+        head[highest] = voters;
+        head.splice(highest - 4..highest - 4, u64::from(voters).to_le_bytes());
+        head
+    };
+    assert_eq!(grown(63), encode(64));
+    assert!(<raft::Raft as Protocol>::decode(grown(63).into()).is_some());
+    assert!(<raft::Raft as Protocol>::decode(grown(64).into()).is_none());
+}
+
+/// A follower that is cut off from its leader reads what the other acceptor has voted for. What is proposed meanwhile
+/// is not seen before it is chosen.
+#[cfg(feature = "paxos")]
+#[test]
+fn l8_a_follower_reads_without_its_leader() {
+    let mut nodes = Nodes::<synod_replica::paxos::Config>::new(Tuning {
+        quorum_reads: true,
+        ..Tuning::default()
+    });
+    nodes.run(600);
+    nodes.propose(1, "first");
+    nodes.run(100);
+    nodes.hold = |from, to, _| (from, to) == (1, 2) || (from, to) == (2, 1);
+    nodes.read(2, "while nothing is open");
+    nodes.run(100);
+    let ends = nodes.ends();
+    assert_eq!(ends, ["first: applied 1", "while nothing is open: read 1"]);
+    nodes.propose(1, "second");
+    nodes.run(50);
+    nodes.read(2, "behind the second");
+    nodes.run(100);
     assert_eq!(
-        head[size - 3..size],
-        [0x8d, 0x04, 1],
-        "525 bytes, version 1"
+        nodes.ends().len(),
+        3,
+        "3 has voted for it, and 2 does not have it"
     );
-    head[size - 3] += 8;
-    let last = head.len() - 8;
-    head[last] = 64;
-    head.splice(last - 3..last - 3, 64u64.to_le_bytes());
-    assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
+    nodes.hold = |_, _, _| false;
+    nodes.run(400);
+    assert!(
+        nodes
+            .ends()
+            .contains(&"behind the second: read 2".to_owned())
+    );
 }

@@ -31,7 +31,10 @@ pub(crate) const CHUNK: u8 = 6;
 pub(crate) type Ends = Arc<Mutex<Vec<String>>>;
 pub(crate) type Frame = (u64, u64, Bytes);
 
-pub(crate) struct Named(&'static str, Option<Ends>);
+/// The last question whose answer a machine had reached when it was read, by the name of the read.
+pub(crate) type Freshness = Arc<Mutex<Vec<(&'static str, Option<Instant>)>>>;
+
+pub(crate) struct Named(&'static str, Option<Ends>, Freshness);
 
 impl Named {
     fn end(mut self, what: &str) {
@@ -57,7 +60,8 @@ impl Ticket<Count> for Named {
         self.end(&format!("applied {count}"));
     }
 
-    fn read(self, machine: &Count) {
+    fn read(self, machine: &Count, fresh: Option<Instant>) {
+        self.2.lock().unwrap().push((self.0, fresh));
         self.end(&format!("read {}", machine.count));
     }
 
@@ -109,6 +113,7 @@ pub(crate) struct Tuning {
     pub(crate) pad: usize,
     pub(crate) kept_log_bytes_max: u64,
     pub(crate) segment_bytes: u64,
+    pub(crate) quorum_reads: bool,
 }
 
 impl Default for Tuning {
@@ -119,6 +124,7 @@ impl Default for Tuning {
             pad: 0,
             kept_log_bytes_max: 256 << 20,
             segment_bytes: 64 << 20,
+            quorum_reads: false,
         }
     }
 }
@@ -131,9 +137,13 @@ pub(crate) trait Rig: Configured {
 #[cfg(feature = "raft")]
 impl Rig for synod_replica::raft::Config {
     fn new(id: u64) -> Self {
-        use synod_replica::raft::NodeId;
+        use synod_replica::raft::{Drift, Lease, NodeId};
 
         let mut config = Self::new(NodeId(id), (1..=3).map(NodeId));
+        config.lease = Some(Lease {
+            length: Duration::from_millis(100),
+            drift: Drift(500),
+        });
         if id != 1 {
             (config.election_timeout_min, config.election_timeout_max) = LATE;
         }
@@ -144,9 +154,13 @@ impl Rig for synod_replica::raft::Config {
 #[cfg(feature = "paxos")]
 impl Rig for synod_replica::paxos::Config {
     fn new(id: u64) -> Self {
-        use synod_replica::paxos::{NodeId, Quorums};
+        use synod_replica::paxos::{Drift, Lease, NodeId, Quorums};
 
         let mut config = Self::new(NodeId(id), Quorums::majority((1..=3).map(NodeId)).unwrap());
+        config.lease = Some(Lease {
+            length: Duration::from_millis(100),
+            drift: Drift(500),
+        });
         if id != 1 {
             (config.election_timeout_min, config.election_timeout_max) = LATE;
         }
@@ -178,11 +192,14 @@ impl<C: Rig> Node<C> {
         (options.segment_bytes, options.record_bytes_max) = (tuning.segment_bytes, 1 << 20);
         let mut log = Wal::open(disk.clone(), options).unwrap();
         let recovered = Log::recover(&mut log, GROUP).unwrap();
-        let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
+        let mut protocol = C::new(id);
+        protocol.begin_life(incarnation);
+        let core = C::Protocol::recover(protocol, recovered, now).unwrap();
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
         config.bounds.snapshot_log_bytes = tuning.snapshot_log_bytes;
         config.bounds.chunk_bytes_max = tuning.chunk_bytes_max;
         config.bounds.kept_log_bytes_max = tuning.kept_log_bytes_max;
+        config.quorum_reads = tuning.quorum_reads;
         let space = config.space.clone();
         let machine = Count {
             count: 0,
@@ -222,6 +239,7 @@ pub(crate) struct Nodes<C: Rig> {
     pub(crate) held: Vec<Frame>,
     pub(crate) hold: fn(u64, u64, u8) -> bool,
     ends: Ends,
+    fresh: Freshness,
     /// Nodes whose core has stopped them, and why; unexpected stops are failures.
     pub(crate) stopped: BTreeMap<u64, Divergence>,
     pub(crate) may_stop: bool,
@@ -233,7 +251,7 @@ impl<C: Rig> Nodes<C> {
         let now = Instant::default();
         let start = |id| (id, Node::start(id, SimDisk::new(id), 1, now, tuning));
         let nodes = (1..=3).map(start).collect();
-        let (wire, held, ends) = Default::default();
+        let (wire, held, ends, fresh) = Default::default();
         Self {
             nodes,
             now,
@@ -241,6 +259,7 @@ impl<C: Rig> Nodes<C> {
             held,
             hold: |_, _, _| false,
             ends,
+            fresh,
             stopped: BTreeMap::new(),
             may_stop: false,
             tuning,
@@ -284,7 +303,7 @@ impl<C: Rig> Nodes<C> {
     }
 
     pub(crate) fn propose(&mut self, id: u64, command: &'static str) {
-        let ticket = Named(&command[..command.len().min(40)], Some(self.ends.clone()));
+        let ticket = self.ticket(&command[..command.len().min(40)]);
         let (now, deadline) = (self.now, self.now + Duration::from_secs(60));
         self.engine(id).propose(
             now,
@@ -298,11 +317,25 @@ impl<C: Rig> Nodes<C> {
     }
 
     pub(crate) fn read(&mut self, id: u64, name: &'static str) {
-        let ticket = Named(name, Some(self.ends.clone()));
+        self.read_as(id, Consistency::Linearizable, name);
+    }
+
+    pub(crate) fn read_as(&mut self, id: u64, consistency: Consistency, name: &'static str) {
+        let ticket = self.ticket(name);
         let (now, deadline) = (self.now, self.now + Duration::from_secs(60));
-        self.engine(id)
-            .read(now, Consistency::Linearizable, deadline, ticket);
+        self.engine(id).read(now, consistency, deadline, ticket);
         self.pump(id);
+    }
+
+    fn ticket(&self, name: &'static str) -> Named {
+        Named(name, Some(self.ends.clone()), self.fresh.clone())
+    }
+
+    /// How old the state is now, at most, that each read has seen; in the order of the reads.
+    pub(crate) fn ages(&self) -> Vec<(&'static str, Option<Duration>)> {
+        let fresh = self.fresh.lock().unwrap();
+        let age = |(name, at): &(_, Option<Instant>)| (*name, at.map(|at| self.now.since(at)));
+        fresh.iter().map(age).collect()
     }
 
     pub(crate) fn set_room(&mut self, id: u64, has_room: bool) {

@@ -28,10 +28,13 @@ mod raft {
             round: 1,
             commit: Index(0),
             matched: Index(0),
+            lease: std::time::Duration::ZERO,
         })
     }
 
+    mod carried;
     mod closed;
+    mod destroyed;
     mod events;
     mod forgot;
     mod handover;
@@ -69,10 +72,13 @@ mod paxos {
             chosen: Slot(0),
             through: Slot(0),
             settled: 0,
+            lease: std::time::Duration::ZERO,
         })
     }
 
+    mod carried;
     mod closed;
+    mod destroyed;
     mod events;
     mod handover;
     mod heard;

@@ -121,6 +121,28 @@ pub trait Protocol: Sized {
     /// # Errors
     /// If it is not taken.
     fn ask(core: &mut Self::Core, now: Self::Instant, read: u64) -> Result<(), Self::ReadError>;
+    /// Whether acceptors may answer reads of any node.
+    const QUORUM_READS: bool = false;
+    /// Asks for a read that acceptors answer.
+    ///
+    /// # Errors
+    /// If it is not taken.
+    fn ask_quorum(
+        core: &mut Self::Core,
+        now: Self::Instant,
+        read: u64,
+    ) -> Result<(), Self::ReadError> {
+        Self::ask(core, now, read)
+    }
+    /// Whether leaders may read by lease.
+    const LEASES: bool = false;
+    /// Up to which place a read by lease sees the log, if the lease holds at that moment.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn read_by_lease(_core: &Self::Core, _now: Self::Instant) -> Result<u64, String> {
+        Err("there are no leases".to_owned())
+    }
     /// A client proposes this. Gives back which entry it is.
     ///
     /// # Errors

@@ -14,8 +14,10 @@ use crate::page::Kind;
 pub struct Cluster<P: Protocol> {
     /// All of them, those that are down too.
     pub nodes: BTreeMap<P::Id, Node<P>>,
-    /// The time of all of them.
+    /// True time, which the clocks of the nodes show if they are not among `clocks`.
     pub now: P::Instant,
+    /// How much faster than true time the clocks of these nodes run, in parts per million.
+    pub clocks: BTreeMap<P::Id, i64>,
     /// What is on its way, in the order in which it was sent.
     pub net: Vec<PacketOf<P>>,
     /// Who watches.
@@ -56,6 +58,7 @@ impl<P: Protocol> Cluster<P> {
         let mut cluster = Self {
             nodes: nodes.into_iter().collect(),
             now: P::Instant::default(),
+            clocks: BTreeMap::new(),
             net: Vec::new(),
             watch,
             cut: BTreeSet::new(),
@@ -97,7 +100,7 @@ impl<P: Protocol> Cluster<P> {
         input: impl FnOnce(&mut P::Core, P::Instant) -> R,
     ) -> R {
         self.record_event(P::id(id), kind, || what.to_owned());
-        let now = self.now;
+        let now = self.clock(P::id(id));
         let result = self.input(P::id(id), |core| input(core, now));
         self.pump(P::id(id));
         result
@@ -114,6 +117,7 @@ impl<P: Protocol> Cluster<P> {
         if self.nodes[&id].is_up() {
             self.watch.stepped(id, &self.nodes);
         }
+        self.check_leases();
     }
 
     /// Drains a node. Disks, fetches and pulls are done at once unless they are slow.
@@ -138,7 +142,7 @@ impl<P: Protocol> Cluster<P> {
             return true;
         }
         if !node.fetches.is_empty() && !self.reads_slowly(id) {
-            let now = self.now;
+            let now = self.clock(id);
             self.record_event(id, Kind::Note, || READS_LOG.to_owned());
             self.node(P::number(id)).serve_fetch(now);
             self.stepped(id);
@@ -157,7 +161,7 @@ impl<P: Protocol> Cluster<P> {
     }
 
     fn finish_write(&mut self, id: P::Id) {
-        let now = self.now;
+        let now = self.clock(id);
         if let Some(write) = &self.nodes[&id].write {
             let text = || match P::record_text(P::record(write)) {
                 record if record.is_empty() => "has nothing new to store".to_owned(),
@@ -174,7 +178,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// What is read from the log has come.
     pub fn serve_fetch(&mut self, id: u64) {
-        let now = self.now;
+        let now = self.clock(P::id(id));
         self.record_event(P::id(id), Kind::Note, || READS_LOG.to_owned());
         self.node(id).serve_fetch(now);
         self.stepped(P::id(id));
@@ -183,7 +187,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// What was asked for first cannot be read from the log.
     pub fn fail_fetch(&mut self, id: u64) {
-        let now = self.now;
+        let now = self.clock(P::id(id));
         let text = || "cannot read its log".to_owned();
         self.record_event(P::id(id), Kind::Fault, text);
         self.node(id).fail_fetch(now);
@@ -202,7 +206,7 @@ impl<P: Protocol> Cluster<P> {
         let Some((from, snapshot)) = self.node(P::number(id)).pulls.pop() else {
             return;
         };
-        let now = self.now;
+        let now = self.clock(id);
         match self.file(from, &snapshot) {
             Some(file) => {
                 self.record_event(id, Kind::Sync, || PULLED.to_owned());
@@ -220,7 +224,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// A snapshot file is complete at a node, which hears of it or not.
     pub fn finish_pull(&mut self, id: u64, file: File<P>, tell: bool) {
-        let now = self.now;
+        let now = self.clock(P::id(id));
         self.record_event(P::id(id), Kind::Sync, || PULLED.to_owned());
         self.node(id).finish_pull(now, file, tell);
         self.stepped(P::id(id));
@@ -229,7 +233,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// The snapshot does not come.
     pub fn fail_pull(&mut self, id: P::Id, snapshot: &P::Snapshot) {
-        let now = self.now;
+        let now = self.clock(id);
         self.record_event(id, Kind::Fault, || "pulls no snapshot".to_owned());
         self.input(id, |core| P::pull_failed(core, now, snapshot));
     }
@@ -239,11 +243,28 @@ impl<P: Protocol> Cluster<P> {
     /// # Errors
     /// If the node does not take it.
     pub fn read(&mut self, id: u64, read: u64) -> Result<(), P::ReadError> {
+        self.read_as(id, read, P::ask)
+    }
+
+    /// The same of a read that acceptors answer.
+    ///
+    /// # Errors
+    /// If the node does not take it.
+    pub fn read_by_quorum(&mut self, id: u64, read: u64) -> Result<(), P::ReadError> {
+        self.read_as(id, read, P::ask_quorum)
+    }
+
+    fn read_as(
+        &mut self,
+        id: u64,
+        read: u64,
+        ask: impl FnOnce(&mut P::Core, P::Instant, u64) -> Result<(), P::ReadError>,
+    ) -> Result<(), P::ReadError> {
         let id = P::id(id);
-        let (now, applied) = (self.now, self.watch.applied());
+        let (now, applied) = (self.clock(id), self.watch.applied());
         self.record_event(id, Kind::Input, || format!("read {read}"));
         self.watch.asked(id, read);
-        self.input(id, |core| P::ask(core, now, read))?;
+        self.input(id, |core| ask(core, now, read))?;
         self.asked.insert(read, (id, applied));
         self.pump(id);
         Ok(())
@@ -279,7 +300,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// A message arrives, if its receiver is up.
     pub fn receive(&mut self, packet: PacketOf<P>) {
-        let now = self.now;
+        let now = self.clock(packet.to);
         if !self.nodes[&packet.to].is_up() {
             return self.record_lost(&packet, "nobody there");
         }
@@ -357,7 +378,7 @@ impl<P: Protocol> Cluster<P> {
     pub fn is_due(&self, id: P::Id) -> bool {
         let core = self.nodes[&id].core.as_ref();
         let due = core.and_then(P::timeout);
-        due.is_some_and(|due| due <= self.now)
+        due.is_some_and(|due| due <= self.clock(id))
     }
 
     /// What is not durable is lost.
@@ -387,7 +408,7 @@ impl<P: Protocol> Cluster<P> {
     /// # Errors
     /// If what its disk holds is no storage of a node; then it stays down.
     pub fn try_restart(&mut self, id: u64) -> Result<(), P::StartError> {
-        let now = self.now;
+        let now = self.clock(P::id(id));
         self.node(id).restart(now)?;
         let id = P::id(id);
         self.record_event(id, Kind::Start, || "restarts".to_owned());
@@ -409,7 +430,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// The node takes a snapshot of its machine.
     pub fn take_snapshot(&mut self, id: u64) {
-        let now = self.now;
+        let now = self.clock(P::id(id));
         let text = || "takes a snapshot".to_owned();
         self.record_event(P::id(id), Kind::Sync, text);
         self.node(id).take_snapshot(now);

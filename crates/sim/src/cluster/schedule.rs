@@ -25,6 +25,9 @@ pub struct Schedule<P: Protocol> {
     /// Milliseconds that pass at once, at most: how close timeouts are to delays.
     pace: u64,
     read: u64,
+    /// Nodes that have looked at their clock to read by lease and stand still: what it showed, and how
+    /// much anybody could have been told by then.
+    paused: BTreeMap<P::Id, (P::Instant, u64)>,
 }
 
 impl<P: Protocol> fmt::Debug for Schedule<P> {
@@ -49,6 +52,7 @@ impl<P: Protocol> Schedule<P> {
             crash_rate: rng.pick(&[10, 40, 10_000]),
             pace: rng.pick(&[5, 20, 60]),
             read: 0,
+            paused: BTreeMap::new(),
             rng,
         }
     }
@@ -66,6 +70,12 @@ impl<P: Protocol> Schedule<P> {
             }
             return;
         }
+        if self.paused.contains_key(&P::id(id)) {
+            if self.rng.one_in(8) {
+                self.resume(id);
+            }
+            return;
+        }
         match self.rng.below(100) {
             0..45 => self.deliver(),
             45..65 => self.finish(id),
@@ -76,6 +86,7 @@ impl<P: Protocol> Schedule<P> {
             94..96 => self.partition(id),
             96 => self.transfer(id),
             97 if P::CHANGES => self.change(id),
+            98 if P::LEASES => self.read_by_lease(id),
             _ if self.rng.one_in(self.crash_rate) => self.crash(id),
             _ => self.finish(id),
         }
@@ -90,6 +101,9 @@ impl<P: Protocol> Schedule<P> {
         let end = self.cluster.net.len();
         let end = if self.rng.one_in(4) { end } else { end.min(4) };
         let at = self.rng.index(end);
+        if self.paused.contains_key(&self.cluster.net[at].to) {
+            return;
+        }
         let packet: PacketOf<P> = self.cluster.net.remove(at);
         if self.rng.one_in(20) {
             self.cluster.net.push(packet.clone());
@@ -125,7 +139,13 @@ impl<P: Protocol> Schedule<P> {
         let pace = if self.rng.one_in(30) { 300 } else { self.pace };
         let passed = Duration::from_millis(self.rng.below(pace));
         self.cluster.now = P::plus(self.cluster.now, passed);
-        self.cluster.fire_timers();
+        self.cluster.check_leases();
+        for id in 1..=self.size {
+            let stands_still = self.paused.contains_key(&P::id(id));
+            if !stands_still && self.cluster.is_due(P::id(id)) {
+                self.cluster.timeout(id);
+            }
+        }
     }
 
     fn propose(&mut self, id: u64) -> Option<P::Mark> {
@@ -136,8 +156,39 @@ impl<P: Protocol> Schedule<P> {
 
     fn read(&mut self, id: u64) {
         self.read += 1;
-        // Who does not lead refuses.
-        let _refused = self.cluster.read(id, self.read);
+        // Who does not lead refuses, unless acceptors answer.
+        let _refused = match P::QUORUM_READS && self.rng.one_in(6) {
+            true => self.cluster.read_by_quorum(id, self.read),
+            false => self.cluster.read(id, self.read),
+        };
+    }
+
+    /// The node looks at its clock, and reads at once or stands still first.
+    fn read_by_lease(&mut self, id: u64) {
+        let clock = self.cluster.clock(P::id(id));
+        let applied = self.cluster.watch.applied();
+        self.paused.insert(P::id(id), (clock, applied));
+        if self.rng.one_in(2) {
+            self.resume(id);
+        }
+    }
+
+    /// What it read on its clock before still counts: nobody else could have been told more by then.
+    fn resume(&mut self, id: u64) {
+        let Some((clock, applied)) = self.paused.remove(&P::id(id)) else {
+            return;
+        };
+        let read = P::read_by_lease(self.cluster.node(id).core(), clock);
+        if let Ok(seen) = read {
+            assert!(
+                seen >= applied,
+                "a stale read by lease: {seen} after {applied}"
+            );
+            self.meet(LEASE_READS);
+            if clock != self.cluster.clock(P::id(id)) {
+                self.meet(LATE_LEASE_READS);
+            }
+        }
     }
 
     /// To whichever node is best, or to one that may not be.
@@ -199,7 +250,7 @@ impl<P: Protocol> Schedule<P> {
 
     fn crash(&mut self, id: u64) {
         self.meet(CRASHES);
-        let now = self.cluster.now;
+        let now = self.cluster.clock(P::id(id));
         let pulled = self.cluster.node(id).pulls.pop();
         let file = pulled.and_then(|(from, snapshot)| self.cluster.file(from, &snapshot));
         let (store, stored) = (self.rng.one_in(2), self.rng.one_in(2));
@@ -222,6 +273,7 @@ impl<P: Protocol> Schedule<P> {
     /// If not.
     pub fn recover(&mut self) {
         self.cluster.heal();
+        self.paused.clear();
         for id in 1..=self.size {
             if !self.cluster.node(id).is_up() {
                 self.cluster.restart(id);
@@ -359,6 +411,8 @@ const RESTORES: &str = "restores";
 const CRASHES: &str = "crashes";
 const READS: &str = "reads";
 const REFUSED_READS: &str = "refused reads";
+const LEASE_READS: &str = "reads by lease";
+const LATE_LEASE_READS: &str = "reads by lease after a pause";
 const TRANSFERS: &str = "transfers";
 const CHANGES: &str = "changes";
 const ABORTS: &str = "aborts";

@@ -2,6 +2,7 @@
 
 mod disks;
 mod expect;
+mod lease;
 mod members;
 mod network;
 mod time;
@@ -90,7 +91,9 @@ impl<P: Cast> ClusterStage<P> {
                 self.snapshots(name, arguments)
             }
             "propose" => self.propose(arguments),
-            "read" => self.read(arguments),
+            "read" | "quorum-read" => self.read(name, arguments),
+            "lease-read" => self.lease_read(arguments),
+            "clock" => self.clock(arguments),
             "transfer" => self.transfer(arguments),
             "change" | "abort" => self.members(name, arguments),
             "status" => self.status(arguments),
@@ -200,10 +203,14 @@ impl<P: Cast> ClusterStage<P> {
         Ok(())
     }
 
-    fn read(&mut self, arguments: &mut Arguments<'_>) -> Result<(), String> {
+    fn read(&mut self, name: &str, arguments: &mut Arguments<'_>) -> Result<(), String> {
         let id = self.up(arguments)?;
         let read = arguments.number()?;
-        if let Err(error) = self.cluster()?.read(id, read) {
+        let asked = match name {
+            "read" => self.cluster()?.read(id, read),
+            _ => self.cluster()?.read_by_quorum(id, read),
+        };
+        if let Err(error) = asked {
             self.story
                 .line(format!("{id} refuses read {read}: {error}"));
         }

@@ -1,4 +1,4 @@
-//! What stands behind a simulated disk: files by number, two maps of names, and what is not synced.
+//! The state of a simulated disk: files by number, two maps of names, and the unsynced changes.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -142,7 +142,7 @@ impl Medium {
         self.restart();
     }
 
-    /// Forgets the files that no name can lead to any more, not even after a power loss.
+    /// Removes files that no name refers to any more, not even after a power loss.
     pub(super) fn collect(&mut self) {
         let created = |node: &u64| {
             self.changes
@@ -226,7 +226,7 @@ impl Change {
 }
 
 impl Random {
-    /// The bias of a remainder is of no account for faults.
+    /// The modulo bias does not matter for faults.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         split_mix(&mut self.0) % bound.max(1)
     }

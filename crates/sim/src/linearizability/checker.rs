@@ -1,4 +1,4 @@
-//! The checker as its users see it: a history in, a verdict out.
+//! The public checker: a history in, a verdict out.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub struct Checker<M> {
     steps_max: u64,
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Debug)]
 #[must_use = "a history that could not be decided has not been checked"]
 pub enum Verdict<K, I, O> {

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// How a service behaves if its operations come one after the other: the meaning of "correct".
+/// The behaviour of a service whose operations are executed one after the other: the definition of
+/// correctness.
 ///
 /// Linearizability is local (Herlihy and Wing 1990, theorem 1): a history is linearizable if it is
 /// for each object. `key` says to which object an operation belongs, and `State` is that of one
@@ -13,20 +14,20 @@ use std::hash::Hash;
 /// `step` must be a function: a service with inner choices is modelled by the set of the states it
 /// may be in.
 ///
-/// [`effect`](Self::effect) and [`may_lead_to`](Self::may_lead_to) are promises that let the
-/// checker skip branches. Their defaults promise nothing; a wrong promise makes verdicts wrong.
+/// [`effect`](Self::effect) and [`may_lead_to`](Self::may_lead_to) are hints that let the checker
+/// skip branches. Their defaults are always correct; a wrong hint makes verdicts wrong.
 pub trait Model {
     /// One object's state. Clones and hashes should cost little, a search keeps one for each
     /// configuration it has seen.
     type State: Clone + Eq + Hash;
-    /// What a client asks.
+    /// The input of an operation.
     type Input: Clone + Debug;
-    /// What it gets.
+    /// The output of an operation.
     type Output: Clone + Debug;
     /// Names an object.
     type Key: Clone + Debug + Ord;
 
-    /// The state of an object that nobody has touched.
+    /// The initial state of an object.
     fn initial(&self) -> Self::State;
 
     /// The object to which an operation belongs.

@@ -32,7 +32,7 @@ pub(super) struct Search<'m, 'h, M: Model> {
     steps_max: u64,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug)]
 pub(super) enum Answer {
     Linearizable,
@@ -40,7 +40,7 @@ pub(super) enum Answer {
     OutOfSteps,
 }
 
-/// The farthest point that any order reached.
+/// The longest order found.
 #[derive(Clone, Debug)]
 pub(super) struct DeadEnd {
     /// The operation that had to come before its return and could not.
@@ -57,7 +57,7 @@ pub(super) struct DeadEnd {
 /// A configuration on the path and the branches that are left to try from it.
 #[derive(Debug)]
 struct Node<S> {
-    /// How the search came here.
+    /// The branch that led here.
     via: Option<Branch>,
     /// The first is the empty chain: the configuration itself.
     chains: Vec<Chain<S>>,
@@ -113,7 +113,7 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
         }
     }
 
-    /// Searches to the end, and tells in how many calls of [`Model::step`].
+    /// Runs the search, and returns its result and the number of calls of [`Model::step`].
     pub(super) fn run(mut self) -> (Answer, u64) {
         let initial = self.model.initial();
         self.path.push(Node::new(None, initial));
@@ -245,7 +245,7 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
         self.check_budget()
     }
 
-    /// The operations for whose sake the chain may grow. One that may come next here already and
+    /// The operations that the chain may be extended for. One that may come next here already and
     /// leaves behind the same wherever it is allowed gains nothing from a longer chain.
     fn open_goals(&mut self, current: usize) -> Result<Vec<u32>, OutOfSteps> {
         let candidates = match &self.top().chains[current].goals {
@@ -446,5 +446,5 @@ impl<S> Node<S> {
     }
 }
 
-/// How much of the best order a violation tells.
+/// How much of the best order a violation shows.
 const ORDER_SHOWN_MAX: usize = 8;

@@ -1,4 +1,4 @@
-//! A history that no order explains, told so that a person can follow it.
+//! A human-readable description of a history that is not linearizable.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};

@@ -8,8 +8,8 @@ use crate::campaign;
 
 /// Leaves the page of a run if the thread panics while this exists.
 ///
-/// A hand-written story asserts as it goes. Its run is recorded from the beginning, by whoever makes
-/// its nodes, and this is kept beside them.
+/// For hand-written tests with assertions along the way: record the run from the beginning, and keep
+/// this value next to the nodes.
 #[derive(Debug)]
 pub struct LeftByPanic {
     recorder: Recorder,

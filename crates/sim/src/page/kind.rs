@@ -1,6 +1,6 @@
 //! Kinds of events.
 
-/// What sort of event it is: on the page each has a shape, and can be hidden.
+/// The kind of an event: on the page each has a shape, and can be hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -10,19 +10,19 @@ pub enum Kind {
     Crash,
     /// A message is received.
     Message,
-    /// A deadline has come.
+    /// A timer fires.
     Timer,
-    /// Something is on the disk for good.
+    /// A write is durable.
     Sync,
-    /// A client or the test asks.
+    /// An input from a client or the test.
     Input,
-    /// Something goes wrong, or ceases to.
+    /// A fault begins or ends.
     Fault,
-    /// A node takes another part.
+    /// A node changes its role.
     Election,
-    /// A node learns that something is committed.
+    /// A node's commit index advances.
     Commit,
-    /// All else.
+    /// Anything else.
     Note,
 }
 

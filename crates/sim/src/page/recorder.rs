@@ -1,4 +1,4 @@
-//! The hand that records: what happens is told to it, in order.
+//! The recorder, to which events are reported in order.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -17,9 +17,8 @@ use crate::world::NodeId;
 
 /// Records a run, and makes a page of it. Clones record the same run.
 ///
-/// A [`World`](crate::World) and a [`Cluster`](crate::cluster::Cluster) tell all by themselves. Whoever
-/// steps nodes in another way tells it by these methods, in the order in which it happens; times
-/// never go back.
+/// A [`World`](crate::World) and a [`Cluster`](crate::cluster::Cluster) call it themselves. Other
+/// drivers must call these methods in the order of events; times must not go back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,8 +39,8 @@ use crate::world::NodeId;
 /// assert!(recorder.html().contains("politeness"));
 /// ```
 ///
-/// It keeps the last [`events_max`](Self::events_max) events. What was left out is counted, and the
-/// page says so.
+/// It keeps the last [`events_max`](Self::events_max) events. Omitted ones are counted, and the
+/// page shows their number.
 #[derive(Clone, Debug)]
 pub struct Recorder(Arc<Mutex<Recording>>);
 
@@ -60,7 +59,7 @@ impl Recorder {
         self
     }
 
-    /// Something that the reader should know of the run: its seed, the command that repeats it.
+    /// Additional information about the run: its seed, the command that reproduces it.
     pub fn about(&self, name: &str, value: impl Display) {
         self.lock().about.push((name.to_owned(), value.to_string()));
     }
@@ -82,13 +81,13 @@ impl Recorder {
         recording.event(at, Some(node), kind, text)
     }
 
-    /// Something happens to all.
+    /// An event of the whole system.
     pub fn everywhere(&self, at: Duration, kind: Kind, text: &str) -> EventId {
         let (mut recording, at) = self.lock_at(at);
         recording.event(at, None, kind, text)
     }
 
-    /// The last event of a node has brought this about too.
+    /// Adds a note to the last event of a node.
     pub fn note(&self, at: Duration, node: NodeId, kind: Kind, text: &str) {
         let (mut recording, at) = self.lock_at(at);
         recording.note(at, node, kind, text);
@@ -151,13 +150,13 @@ impl Recorder {
         recording.closed(operation, Outcome::Returned { at, text });
     }
 
-    /// It surely did not happen.
+    /// It certainly did not happen.
     pub fn failed(&self, at: Duration, operation: OperationId) {
         let (mut recording, at) = self.lock_at(at);
         recording.closed(operation, Outcome::Failed { at });
     }
 
-    /// Nobody will know what became of it.
+    /// Its outcome will never be known.
     pub fn unknown(&self, operation: OperationId) {
         self.lock().closed(operation, Outcome::Unknown);
     }

@@ -1,4 +1,4 @@
-//! What a node is like at a moment, as its own program tells it.
+//! The state of a node at a moment, as described by its own program.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use crate::world::Process;
 
-/// What a node is like: its part, its log, and what else a reader should see of it.
+/// The displayed state of a node: its role, its log, and other information.
 ///
-/// Whatever a program does not have is left as it is by default, and not shown.
+/// Fields left at their defaults are not shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct View {
-    /// Its part in the protocol: `leader`, `coordinator`. A change of it is shown as an event.
+    /// Its role in the protocol: `leader`, `coordinator`. A change of it is shown as an event.
     pub role: String,
     /// The term, ballot or view that it is in.
     pub epoch: String,
-    /// Whether it believes to lead the others.
+    /// Whether it considers itself the leader.
     pub leads: bool,
-    /// Everything in its log up to this index is committed, as far as it knows.
+    /// Its commit index.
     pub committed: u64,
     /// The log begins behind this index; what stood there is in a snapshot.
     pub log_start: u64,
@@ -27,7 +27,7 @@ pub struct View {
     /// What holds of it: "has voted for n2", "waits for a disk". What is new is shown with the event
     /// that brought it.
     pub marks: Vec<String>,
-    /// All else, in a line.
+    /// Anything else, in one line.
     pub text: String,
     /// Between which two times it takes the true time to be, counted as its wall clock counts.
     pub clock: Option<(Duration, Duration)>,
@@ -44,9 +44,9 @@ pub struct Entry {
 
 /// A process that can be shown on a page; see [`World::recorded`](crate::World::recorded).
 ///
-/// It is asked after each of its steps, and must not change by it.
+/// Called after each of its steps; must not change its state.
 pub trait Portrait: Process {
-    /// What it is like now.
+    /// The current view.
     fn view(&self) -> View;
 
     /// The name of a message, by which a reader finds others like it, and what it says. By default

@@ -1,4 +1,4 @@
-//! Every state of a node, every message and every observer that was met, once, under a number.
+//! The interned node states, messages and observers, each stored once under a number.
 //!
 //! There are far fewer of them than states of the system, so a step of a node is computed once and
 //! looked up ever after; and a state of the system is a few numbers.
@@ -31,7 +31,7 @@ pub(super) struct Atlas<'a, S: System + ?Sized> {
     pub(super) met: BTreeSet<S::Goal>,
 }
 
-/// A state of a node, and how it came to it first.
+/// A state of a node, and the first step that led to it.
 struct Place<S: System + ?Sized> {
     node: S::Node,
     origin: Option<(u32, Event)>,

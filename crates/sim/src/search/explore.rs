@@ -1,4 +1,5 @@
-//! Breadth first over all states of the system, so that what is found first is shortest.
+//! Breadth-first search over all states of the system, so that the first violation has a shortest
+//! path.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -54,7 +55,8 @@ pub fn search<S: System>(system: &S, states_max: usize) -> Found<S::Goal> {
 struct Numbers<B> {
     nodes: [u32; PLACES_MAX],
     checker: u32,
-    /// Every message that was ever sent, ascending. It stays: so it may be lost, late, or twice.
+    /// Every message ever sent, ascending. Messages are never removed, so each may be lost, delayed
+    /// or duplicated.
     net: Vec<u32>,
     left: B,
 }
@@ -72,7 +74,7 @@ struct Search<'a, S: System> {
     places: usize,
     atlas: Atlas<'a, S>,
     seen: Set<u128>,
-    /// Whence each state came first, and by what.
+    /// The predecessor of each state, and the event between them.
     origins: Vec<Option<(u32, Happened)>>,
     queue: VecDeque<(u32, Numbers<S::Budget>)>,
     /// To be used again.

@@ -1,4 +1,4 @@
-//! What a search came to.
+//! The result of a search.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
@@ -7,14 +7,14 @@ use super::explore::search;
 use super::system::System;
 use crate::page::{self, Recorder};
 
-/// What a search has met.
+/// The result and statistics of a search.
 #[derive(Clone, Debug)]
 pub struct Found<G> {
     /// States of the whole system.
     pub states: usize,
     /// Inputs that were tried in them.
     pub steps: u64,
-    /// On the shortest way to the state that was looked at last.
+    /// The depth of the last visited state.
     pub depth: usize,
     /// States of a node.
     pub node_states: usize,
@@ -24,18 +24,18 @@ pub struct Found<G> {
     pub is_complete: bool,
     /// All goals that were met.
     pub met: BTreeSet<G>,
-    /// The first that was found, by a shortest way.
+    /// The first violation found, with a shortest path.
     pub violation: Option<Violation>,
-    /// The same way, as a [page](crate::page).
+    /// The same path, as a [page](crate::page).
     pub run: Option<Recorder>,
 }
 
-/// A broken rule, and how it came to it.
+/// A broken rule, and a path to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// In the words of the system, or of the assertion that failed in a node.
+    /// The description by the system, or the message of an assertion that failed in a node.
     pub rule: String,
-    /// What happened, a line each, as [`System::tell`] tells it.
+    /// The steps, one line each, as formatted by [`System::tell`].
     pub story: Vec<String>,
 }
 
@@ -65,12 +65,12 @@ impl<G> fmt::Display for Found<G> {
     }
 }
 
-/// Searches all of the system, as a test does: says what was found and how long it took. The way to a
-/// broken rule is left as a [page](crate::page).
+/// Runs a complete search for a test: prints its result and duration. The path to a broken rule is
+/// written as a [page](crate::page).
 ///
 /// # Panics
-/// If a rule is broken, with the way to it; if one of the goals is not met; if there are more than
-/// [`STATES_MAX`] states.
+/// If a rule is broken, with the path to it; if one of the goals is not reached; if there are more
+/// than [`STATES_MAX`] states.
 pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
     #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
     let begun = std::time::Instant::now();
@@ -92,5 +92,5 @@ pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
     assert!(missed.is_empty(), "{name}: never met: {missed:?}");
 }
 
-/// What a test visits at the most: some gigabytes, some minutes.
+/// The most states that a test visits: some gigabytes, some minutes.
 pub const STATES_MAX: usize = 20_000_000;

@@ -1,4 +1,4 @@
-//! What a search has to know of a system.
+//! The interface between a system and the search.
 
 use std::fmt::{self, Debug};
 use std::hash::Hash;
@@ -7,14 +7,14 @@ use super::atlas::Atlas;
 use super::fingerprint::Fingerprint;
 use crate::page::{Kind, View, caption_of};
 
-/// A few nodes that send each other messages, as values.
+/// A few nodes that exchange messages, as values.
 ///
-/// A node stands at a place, numbered from 0. Everything that may happen to it is an input, which
-/// comes alone (a timer fires, a write ends, the node crashes) or with a message. What a node makes
-/// of an input depends on nothing but the two, so it is asked once and remembered.
+/// Each node has a place, numbered from 0. Everything that may happen to it is an input, either
+/// alone (a timer fires, a write ends, the node crashes) or with a message. The result depends only
+/// on node and input, so it is computed once and cached.
 ///
-/// A message that was sent stays: it may be received at any time, any number of times, or never.
-/// That is loss, delay, repetition and disorder at once, without a bound and in few states.
+/// A sent message is never removed: it may be received at any time, any number of times, or never.
+/// This covers loss, delay, duplication and reordering, without a bound and with few states.
 pub trait System {
     /// A node with all that it has, its disk too. What its hash leaves out, time for instance, makes
     /// no other state; what it covers does.
@@ -25,11 +25,11 @@ pub trait System {
     type Input: Copy + Eq + Debug;
     /// How often something may still happen in the whole system. It bounds the search.
     type Budget: Clone + Hash;
-    /// What an observer of all nodes knows, who holds the rules against it.
+    /// The state of an observer of all nodes, which checks the rules.
     type Checker: Clone + Hash;
     /// What the observer is told of a step beside where it led.
     type Note;
-    /// Something that a search must have met, or it has shown nothing.
+    /// Something that a search must reach to be meaningful.
     type Goal: Copy + Ord + Debug;
 
     /// The nodes by their places, [`PLACES_MAX`](super::PLACES_MAX) at most, the observer who has met
@@ -45,8 +45,7 @@ pub trait System {
     /// Whether the message may be received by this node.
     fn hears(&self, node: &Self::Node, message: &Self::Message) -> bool;
 
-    /// What the node makes of the input; `None` if there is no such thing here. A panic is a
-    /// violation.
+    /// The result of the input at the node; `None` if it is not applicable. A panic is a violation.
     fn step(
         &self,
         node: &Self::Node,
@@ -54,10 +53,10 @@ pub trait System {
         message: Option<&Self::Message>,
     ) -> Option<Step<Self>>;
 
-    /// What the observer knows after the step; `None` if that is nothing new.
+    /// The observer's state after the step; `None` if it is unchanged.
     ///
     /// # Errors
-    /// The rule that it breaks, in words.
+    /// A description of the broken rule.
     fn check(
         &self,
         _checker: &Self::Checker,
@@ -69,7 +68,7 @@ pub trait System {
     /// Looks at each state, once, and tells what is met in it beside what steps have met.
     ///
     /// # Errors
-    /// The rule that it breaks, in words.
+    /// A description of the broken rule.
     fn check_state(&self, _state: &State<'_, Self>) -> Result<Vec<Self::Goal>, String> {
         Ok(Vec::new())
     }
@@ -77,7 +76,7 @@ pub trait System {
     /// Looks at a node of a state, and at what it comes to be by silent steps.
     ///
     /// # Errors
-    /// The rule that it breaks, in words.
+    /// A description of the broken rule.
     fn check_node(&self, _node: &Self::Node, _state: &State<'_, Self>) -> Result<(), String> {
         Ok(())
     }

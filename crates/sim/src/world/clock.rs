@@ -1,4 +1,4 @@
-//! The clocks of a node, and how they err.
+//! The clocks of a node and their faults.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right, at the beginning of the world.
+    /// A correct clock at the beginning of the world.
     pub(super) fn new() -> Self {
         Self {
             since: Duration::ZERO,
@@ -73,7 +73,7 @@ impl Clock {
             .checked_add(Duration::from_nanos(u64::try_from(passes).ok()?))
     }
 
-    /// Errs from `now` on.
+    /// Applies a fault from `now` on.
     pub(super) fn change(&mut self, now: Duration, change: ClockChange) {
         self.settle(now);
         match change {
@@ -100,7 +100,7 @@ impl Clock {
         self.frozen_until = None;
     }
 
-    /// Stands still for ever, if it stands still.
+    /// Makes a current freeze permanent.
     pub(super) fn keep_frozen(&mut self) {
         if let Some(until) = &mut self.frozen_until {
             *until = Duration::MAX;
@@ -113,7 +113,7 @@ impl Clock {
     }
 
     fn rate(&self) -> u128 {
-        // A drift that stops the clock or turns it round is no drift.
+        // The rate stays positive, so that the clock neither stops nor runs backwards.
         (1_000_000 + i64::from(self.drift_ppm)).max(1) as u128
     }
 }
@@ -124,8 +124,7 @@ fn nanos(nanos: u128) -> Duration {
 
 const MILLION: u128 = 1_000_000;
 
-/// What a right wall clock shows when a world begins: far enough from the epoch that an error
-/// before it is seen as one.
+/// The true wall-clock time when a world begins: far enough from the epoch for errors before it.
 pub(super) const WALL_START: Duration = Duration::from_secs(1_700_000_000);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Messages on their way: sent, lost, doubled, held up, received.
+//! Messages in transit: sent, lost, duplicated, delayed, received.
 
 use super::{Ending, Happening, Scheduled, Why, World};
 use crate::page::MessageId;
@@ -7,8 +7,8 @@ use crate::world::process::{Event, NodeId, Process};
 use crate::world::queue::Ticket;
 
 impl<P: Process> World<P> {
-    /// From now on nothing comes from `from` to `to`, also what is under way. The other direction
-    /// stays.
+    /// Cuts the link from `from` to `to`, including messages in flight. The other direction is not
+    /// affected.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         if let Some(link) = self.link(from, to)
             && !link.cut
@@ -18,7 +18,7 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Opens the link from `from` to `to` again, whoever has cut or clogged it.
+    /// Opens the link from `from` to `to` again, whatever cut or clogged it.
     pub fn heal(&mut self, from: NodeId, to: NodeId) {
         if let Some(link) = self.link(from, to)
             && link.is_cut()
@@ -113,7 +113,7 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// A full link drops any of its messages until it is no longer.
+    /// Drops random messages of a link until it is within its limit.
     fn overflow(&mut self, link: usize, seed: u64, max: usize) {
         let mut rng = Rng::new(seed);
         loop {
@@ -173,7 +173,7 @@ impl<P: Process> World<P> {
         self.receive(from, to, (message, recorded));
     }
 
-    /// A message has come to its node, and no link has a part in it any more.
+    /// A message has reached its node and left its link.
     pub(super) fn receive(&mut self, from: NodeId, to: NodeId, (message, recorded): Tracked<P>) {
         let Some(index) = self.index(to) else {
             return;
@@ -209,7 +209,7 @@ impl<P: Process> World<P> {
             .note(self.now, from, Happening::Dropped { to, message, why });
     }
 
-    /// What waited on a clogged link comes now.
+    /// Delivers the messages that waited on a clogged link.
     pub(super) fn unclog(&mut self, from: NodeId, to: NodeId) {
         let now = self.now;
         let Some(link) = self.link(from, to) else {
@@ -226,5 +226,5 @@ impl<P: Process> World<P> {
     }
 }
 
-/// A message, and its name if somebody records.
+/// A message, with its id if the run is recorded.
 type Tracked<P> = (<P as Process>::Message, Option<MessageId>);

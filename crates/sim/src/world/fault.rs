@@ -1,13 +1,13 @@
-//! What may go wrong, as data.
+//! Faults, as data.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::world::process::NodeId;
 
-/// One fault that strikes at one time.
+/// A single fault.
 ///
-/// The nemesis of a world draws faults and the world records them as they strike
+/// The nemesis of a world draws faults and the world records them as they are injected
 /// ([`World::faults`](crate::World::faults)); a [`Script`](crate::Script) of them replays. As text,
 /// one a line after its time:
 ///
@@ -32,35 +32,34 @@ pub enum Fault {
     Crash {
         /// Where.
         node: NodeId,
-        /// What becomes of the page cache.
+        /// Whether the page cache survives.
         crash: Crash,
-        /// At which point.
+        /// When the crash happens.
         strike: Strike,
-        /// How long the node stays down; `None`: until somebody restarts it.
+        /// How long the node stays down; `None`: until it is restarted explicitly.
         down: Option<Duration>,
     },
     /// Every node loses power at once.
     PowerAll {
-        /// Each node comes back after a time below this, drawn from its own generator; `None`: when
-        /// somebody restarts it.
+        /// Each node restarts after a time below this, drawn from its own generator; `None`: when
+        /// it is restarted explicitly.
         down: Option<Duration>,
     },
-    /// A process does nothing for a while, as by SIGSTOP: what comes meanwhile waits, and clocks go
-    /// on.
+    /// A process is paused, as by SIGSTOP: events queue meanwhile, and clocks continue.
     Pause {
         /// Where.
         node: NodeId,
         /// How long.
         lasts: Duration,
     },
-    /// Links are cut: what is sent over them or under way when they are is gone.
+    /// Links are cut: messages sent over them or in flight are lost.
     Partition {
         /// The cut links, each from and to.
         cuts: BTreeSet<(NodeId, NodeId)>,
         /// How long.
         lasts: Duration,
     },
-    /// A link stops: what is under way waits and comes in one burst.
+    /// A link stops: messages in flight wait and arrive in one burst.
     Clog {
         /// The sender.
         from: NodeId,
@@ -69,15 +68,14 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
-    /// The clocks of a node err.
+    /// A fault of a node's clocks.
     Clock {
         /// Where.
         node: NodeId,
-        /// In which way.
+        /// The kind of clock fault.
         change: ClockChange,
     },
-    /// No sync that a process has asked for by [`Context::sync_at`](crate::Context::sync_at) ends
-    /// for a while.
+    /// No sync requested by [`Context::sync_at`](crate::Context::sync_at) completes for a while.
     DiskStall {
         /// Where.
         node: NodeId,
@@ -101,7 +99,7 @@ pub enum Fault {
     Rot {
         /// Where.
         node: NodeId,
-        /// Of the generator that draws the place.
+        /// The seed for the choice of the place.
         seed: u64,
     },
 }
@@ -109,42 +107,42 @@ pub enum Fault {
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Crash {
-    /// As by SIGKILL: what was written is in the page cache and survives.
+    /// As by SIGKILL: the page cache survives.
     Kill,
-    /// The node loses power: of what was not synced, a drawn part is gone; see
+    /// The node loses power: a random part of the unsynced changes is lost; see
     /// [`Disk::power_loss`](crate::Disk::power_loss).
     Power,
 }
 
-/// At which point a crash strikes. A process that does not come to that point within a tenth of a
-/// second dies where it stands.
+/// When a crash happens. A process that does not reach that point within a tenth of a second
+/// crashes then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Strike {
     /// At once, between two steps.
     Now,
-    /// At the end of the next step, of whose messages a drawn prefix is sent.
+    /// At the end of the next step, of which a random prefix of the messages is sent.
     InStep,
     /// In the disk operation after so many more: between a write and its sync, for instance.
     AtOperation(u64),
 }
 
-/// How the clocks of a node err. Both are driven by one oscillator; the wall clock has an offset to
-/// it that somebody may set.
+/// A fault of a node's clocks. Both are driven by one oscillator; the wall clock has a settable
+/// offset to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ClockChange {
-    /// From now on the node counts this many millionths more (or less) than passes.
+    /// The clocks run fast or slow from now on.
     Drift {
         /// In parts per million, above -1,000,000.
         ppm: i32,
     },
-    /// Both clocks stand still, and go on from there.
+    /// Both clocks stop for a while, and continue from there.
     Freeze {
         /// How long.
         lasts: Duration,
     },
-    /// Both clocks leap forward, as after a suspension.
+    /// Both clocks jump forward, as after a suspend.
     Jump {
         /// How far.
         by: Duration,
@@ -161,18 +159,18 @@ pub enum ClockChange {
     },
 }
 
-/// A kind of fault, to be had or not to be had.
+/// A kind of fault, which can be switched on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
     /// Messages get lost; [`WorldOptions::loss`](crate::WorldOptions::loss).
     Loss,
-    /// Messages come twice; [`WorldOptions::duplication`](crate::WorldOptions::duplication).
+    /// Messages are duplicated; [`WorldOptions::duplication`](crate::WorldOptions::duplication).
     Duplication,
-    /// A copy of a message comes long after;
+    /// A copy of a message arrives much later;
     /// [`WorldOptions::old_copies`](crate::WorldOptions::old_copies).
     OldCopy,
-    /// Links hold few messages;
+    /// Links have a small capacity;
     /// [`WorldOptions::link_messages_max`](crate::WorldOptions::link_messages_max).
     FullLink,
     /// [`Fault::Crash`].
@@ -227,7 +225,7 @@ impl Fault {
         }
     }
 
-    /// The one node that it strikes, if it is one.
+    /// The affected node, if it is a single one.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
         match self {

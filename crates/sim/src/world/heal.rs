@@ -8,30 +8,31 @@ use crate::world::fault::ClockChange;
 use crate::world::process::{NodeId, Process};
 
 impl<P: Process> World<P> {
-    /// Ends all faults for good: nothing is lost, doubled or cut any more, the nemesis and the
-    /// script rest, what was doomed is spared, disks sync and have space, clocks run right, and
-    /// every node that is down starts at once. Delays stay, what rotted stays rotten, and a clock
-    /// that is wrong stays so.
+    /// Permanently ends all faults: no messages are lost, duplicated or cut any more, the nemesis
+    /// and the script stop, pending crashes are cancelled, disks sync and have space, clocks run at
+    /// the right rate, and every node that is down starts at once. Delays, bit rot and clock
+    /// offsets stay.
     pub fn stop_faults(&mut self) {
         self.note(EVERYWHERE, Happening::FaultsStop);
         self.heal_within(&self.node_ids().into_iter().collect());
     }
 
-    /// Ends all faults for good within a core of nodes: no new ones come, its members start, go on,
-    /// sync, and hear one another. Everything outside keeps its failure for ever: who is down stays
-    /// down, who is paused or cut off or clogged or full stays so, and messages to and from outside
-    /// are still lost and doubled.
+    /// Permanently ends all faults within a core of nodes: there are no new ones, and its members
+    /// start, resume, sync, and can communicate. Nodes outside keep their faults forever: a node
+    /// that is down, paused, cut off, clogged or full stays so, and messages to and from outside
+    /// are still lost and duplicated.
     ///
-    /// Faults that strike at random also heal at random, so they cannot show a system that makes no
-    /// progress beside a node that can send but not hear. This can.
+    /// Random faults also heal at random, so they do not reveal a system that makes no progress
+    /// next to a node that can send but not receive. This method does.
     pub fn heal_core(&mut self, core: &BTreeSet<NodeId>) {
         let named = Happening::CoreHealed(core.iter().copied().collect());
         self.note(EVERYWHERE, named);
         self.heal_within(core);
     }
 
-    /// Draws `size` nodes, or all if there are fewer: a core to be [healed](Self::heal_core). Nodes
-    /// whose disks have rotted are taken only if there are not enough others.
+    /// Chooses `size` random nodes, or all if there are fewer, as a core for
+    /// [`heal_core`](Self::heal_core). Nodes with bit rot are chosen only if there are not enough
+    /// others.
     pub fn random_core(&mut self, size: usize) -> BTreeSet<NodeId> {
         let mut order: Vec<&Node<P>> = self.nodes.iter().collect();
         self.nemesis.core.shuffle(&mut order);
@@ -67,7 +68,7 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Takes back a crash that has not been yet.
+    /// Cancels a pending crash.
     fn spare(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         node.doom = None;

@@ -1,4 +1,4 @@
-//! Steps of processes, and how processes begin and end.
+//! Starting, stepping and ending processes.
 
 use std::fmt::Write;
 use std::io;
@@ -11,7 +11,7 @@ use crate::world::process::{Context, Event, NodeId, Process, Start};
 impl<P: Process> World<P> {
     /// Ends the process on `node`, between two of its steps. It stays down until
     /// [`restart`](Self::restart). Nothing happens if it is down, except that [`Crash::Power`]
-    /// takes what its disk had not synced.
+    /// still discards unsynced changes of its disk.
     pub fn crash(&mut self, node: NodeId, crash: Crash) {
         let Some(index) = self.index(node) else {
             return;
@@ -30,8 +30,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Lets the next step of `node` end in a crash, with a drawn prefix of its messages sent. The
-    /// node comes back by [`restart_after`](crate::WorldOptions::restart_after).
+    /// Makes the next step of `node` end in a crash, with a random prefix of its messages sent. The
+    /// node restarts by [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_in_step(&mut self, node: NodeId, crash: Crash) {
         if let Some(index) = self.index(node) {
             let down = self.draw_down(index);
@@ -39,8 +39,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Lets `node` die in the disk operation after the next `operations`: between a write and its
-    /// sync, for instance. The node comes back by
+    /// Makes `node` crash in the disk operation after the next `operations`: between a write and
+    /// its sync, for instance. The node restarts by
     /// [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_at_operation(&mut self, node: NodeId, operations: u64, crash: Crash) {
         if let Some(index) = self.index(node) {
@@ -55,7 +55,7 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Starts a process on `node` if none runs there. Tells whether one runs now.
+    /// Starts a process on `node` if none runs there. Returns whether one runs now.
     pub fn restart(&mut self, node: NodeId) -> bool {
         let Some(index) = self.index(node) else {
             return false;
@@ -120,7 +120,7 @@ impl<P: Process> World<P> {
 
     fn note_input(&mut self, id: NodeId, input: &P::Input, dropped: bool) {
         self.text.clear();
-        // Text grows without error.
+        // Writing to a string cannot fail.
         let _ = write!(self.text, "{input:?}");
         self.record_input(id, dropped);
         self.trace.note_input(self.now, id, &self.text, dropped);
@@ -149,7 +149,7 @@ impl<P: Process> World<P> {
         self.execute(index, Event::Timer);
     }
 
-    /// Sees to it that somebody looks at the timer when it is due, if not before.
+    /// Ensures that there is a queue entry at or before the timer's due time.
     pub(super) fn schedule_timer(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         let Some(due) = node.timer.and_then(|at| node.clock.reaches(at)) else {
@@ -211,7 +211,7 @@ impl<P: Process> World<P> {
         context
     }
 
-    /// Takes over what a step did, and lets its crash come to pass.
+    /// Applies the effects of a step, and its crash if there is one.
     fn finish_step(
         &mut self,
         index: usize,
@@ -255,7 +255,7 @@ impl<P: Process> World<P> {
         self.schedule_restart(index, doom.down);
     }
 
-    /// A process that gives up without being told to leaves the page cache behind.
+    /// After an error of the process itself the page cache survives.
     fn doom_by_error(&mut self, index: usize) -> Doom {
         let node = &self.nodes[index];
         match node.disk_doom.or(node.doom) {
@@ -267,8 +267,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Sends a drawn prefix of what a step that ends in a crash had to send, and tells how many are
-    /// left.
+    /// Sends a random prefix of the messages of a step that ends in a crash, and returns how many
+    /// are left.
     fn send_prefix(&mut self, index: usize, context: Context<P::Message>) -> usize {
         let node = &mut self.nodes[index];
         let (id, sent) = (node.id, node.rng.index(context.sent.len() + 1));
@@ -279,7 +279,7 @@ impl<P: Process> World<P> {
         unsent
     }
 
-    /// The process is gone, and with it what was set on it and what waited for it.
+    /// Removes the process, its timers and its queued events.
     pub(super) fn end(&mut self, index: usize, crash: Crash, how: How, unsent: usize) {
         let node = &mut self.nodes[index];
         let id = node.id;

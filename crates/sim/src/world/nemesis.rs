@@ -1,5 +1,4 @@
-//! Faults that come by themselves, drawn from the world's seed, each kind from a generator of its
-//! own.
+//! Randomly injected faults, drawn from the world's seed, with a separate generator for each kind.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::world::process::{NodeId, Process};
 pub(super) struct Nemesis {
     /// By kind.
     rngs: [Rng; FaultKind::ALL.len()],
-    /// For what clocks begin with, which disks may rot, and which core is healed.
+    /// For initial clock errors, the disks that may rot, and the healed core.
     clocks: Rng,
     rotting: Rng,
     pub(super) core: Rng,
@@ -87,7 +86,7 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// The time of a kind has come.
+    /// The next fault of a kind is due.
     pub(super) fn draw_faults(&mut self, kind: FaultKind) {
         if !self.faults {
             return;
@@ -249,9 +248,9 @@ fn below(max: Duration, rng: &mut Rng) -> Duration {
     Duration::from_nanos(rng.below(u64::try_from(max.as_nanos()).unwrap_or(u64::MAX)))
 }
 
-/// A doomed disk dies within so many operations: enough to reach each point of a write, a snapshot,
-/// a recovery.
+/// The greatest number of operations before a disk crash: enough to reach each point of a write, a
+/// snapshot, a recovery.
 const CRASH_OPERATIONS_MAX: u64 = 24;
 
-/// A clock that drifts back at full speed stands still.
+/// The greatest drift; at -1,000,000 ppm the clock would stop.
 const PPM_MAX: i32 = 999_999;

@@ -9,32 +9,32 @@ use crate::world::queue::Ticket;
 /// One direction between two nodes.
 #[derive(Debug)]
 pub(super) struct Link<T> {
-    /// Draws one word a message, from which everything about the message follows, so that no rate
-    /// shifts the draws of another, nor a link those of another.
+    /// Draws one word per message that determines its whole fate, so that no rate or link changes
+    /// the draws of another.
     rng: Rng,
     /// Cut by hand.
     pub(super) cut: bool,
     /// Cut by a partition until then.
     pub(super) cut_until: Option<Duration>,
     pub(super) clogged_until: Option<Duration>,
-    /// What came to the end of a clogged link.
+    /// Messages that have reached the end of a clogged link.
     pub(super) backlog: Vec<T>,
-    /// What is under way, if somebody counts.
+    /// Messages in flight, if the link has a limit.
     pub(super) under_way: Vec<Ticket>,
-    /// Healed for good: only delays.
+    /// Permanently healed: messages are only delayed.
     pub(super) sound: bool,
 }
 
-/// What becomes of one message.
+/// The fate of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fate {
     /// The delay of the message, if it is not lost.
     pub(super) once: Option<Duration>,
     /// The delay of another copy.
     pub(super) twice: Option<Duration>,
-    /// The delay of a copy that somebody kept.
+    /// The delay of an old copy.
     pub(super) old: Option<Duration>,
-    /// Seeds the choice of the message that goes if the link is full.
+    /// The seed for the choice of the dropped message if the link is full.
     pub(super) full: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A place with a disk, clocks and an address, where one process after the other runs.
+//! A node: a disk, clocks and an address, on which successive processes run.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ pub(super) struct Node<P: Process> {
     pub(super) process: Option<P>,
     pub(super) disk: Disk,
     pub(super) clock: Clock,
-    /// Seeds of processes, times of syncs and restarts, prefixes of what a crash lets out.
+    /// For seeds of processes, times of syncs and restarts, and prefixes of messages sent before a
+    /// crash.
     pub(super) rng: Rng,
     pub(super) incarnation: u64,
     /// By the node's monotonic clock.
@@ -31,7 +32,7 @@ pub(super) struct Node<P: Process> {
     /// The disk is set to die, and this is what its death is.
     pub(super) disk_doom: Option<Doom>,
     pub(super) paused_until: Option<Duration>,
-    /// What came while the process was paused.
+    /// Events that arrived while the process was paused.
     pub(super) backlog: Vec<Scheduled<P>>,
     pub(super) stalled_until: Option<Duration>,
     /// Incarnations whose syncs wait for the end of the stall.
@@ -40,11 +41,11 @@ pub(super) struct Node<P: Process> {
     /// The nemesis may let the disk rot.
     pub(super) may_rot: bool,
     pub(super) rotted: bool,
-    /// Outside of the core that was healed: it does not come back by itself.
+    /// Outside of the healed core: it does not restart by itself.
     pub(super) left_outside: bool,
 }
 
-/// A crash that is going to be.
+/// A pending crash.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doom {
     pub(super) crash: Crash,

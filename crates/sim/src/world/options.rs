@@ -1,4 +1,4 @@
-//! What kind of world it is.
+//! The options of a world.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::world::fault::FaultKind;
 use crate::world::script::{Script, Seconds};
 
-/// How the network behaves, and what goes wrong how often.
+/// The behaviour of the network, and the rates of faults.
 ///
-/// The default is a calm world: delays and syncs take time, so messages overtake one another, but
-/// nothing is lost and nobody dies. What a field ending in `_every` names strikes with that mean
-/// time between two, exponentially distributed; `None`: never. Each kind has a generator of its
-/// own, so that switching one off leaves the draws of the others alone. A field ending in `_lasts`
-/// is a mean too.
+/// By default there are no faults: delays and syncs take time, so messages overtake one another,
+/// but nothing is lost and no process crashes. A field ending in `_every` is the mean of the
+/// exponentially distributed time between two faults of its kind; `None`: never. Each kind has its
+/// own generator, so that switching one off does not change the draws of the others. A field ending
+/// in `_lasts` is a mean too.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct WorldOptions {
     pub old_copies: f64,
     /// Mean of the time after which such a copy comes, exponentially distributed.
     pub old_copies_after: Duration,
-    /// How many messages a link holds; when it is full, one drawn among them gives way to the next.
+    /// The capacity of a link in messages; when it is full, a random one is dropped for the next.
     pub link_messages_max: usize,
     /// The least time a sync takes.
     pub sync_min: Duration,
@@ -107,8 +107,8 @@ pub struct WorldOptions {
     pub rot_every: Option<Duration>,
     /// How many disks may rot; which, is drawn when the world begins. `None`: the largest minority.
     pub rot_nodes_max: Option<usize>,
-    /// These faults strike, and the nemesis draws none. Loss, duplication, old copies and full links
-    /// go on as above, and so do the drift and the offsets that clocks begin with.
+    /// Injects these faults instead of ones drawn by the nemesis. Loss, duplication, old copies and
+    /// full links still apply, and so do the initial drifts and offsets of clocks.
     pub script: Option<Script>,
     /// How many of the last events are kept.
     pub events_kept_max: usize,
@@ -163,7 +163,7 @@ impl Default for WorldOptions {
 }
 
 impl WorldOptions {
-    /// Whether faults of this kind can come to pass by themselves.
+    /// Whether faults of this kind can occur.
     #[must_use]
     pub fn has(&self, kind: FaultKind) -> bool {
         let strikes = match &self.script {
@@ -182,7 +182,7 @@ impl WorldOptions {
             }
     }
 
-    /// No more faults of this kind, drawn or in the script.
+    /// Removes faults of this kind, both drawn and in the script.
     pub fn switch_off(&mut self, kind: FaultKind) {
         if let Some(every) = self.every_mut(kind) {
             *every = None;

@@ -1,4 +1,4 @@
-//! What lives in a world: processes, what happens to them, and what they do about it.
+//! The processes of a world: their events and effects.
 
 use std::fmt::{self, Debug};
 use std::hash::Hash;
@@ -15,19 +15,19 @@ pub struct NodeId(pub u64);
 
 /// The program that runs on every node.
 ///
-/// It must be a function of what it is given: it draws from [`Start::seed`], reads the time from
-/// [`Context::now`] and [`Context::wall`], and keeps what shall survive on its [`Disk`].
+/// It must be deterministic: it takes randomness from [`Start::seed`], the time from
+/// [`Context::now`] and [`Context::wall`], and keeps durable state on its [`Disk`].
 ///
 /// An `Err` out of [`start`](Self::start) or [`handle`](Self::handle) is a crash: the world drops
-/// the process, keeps its disk, and starts another one on it when it likes. A disk that dies under
-/// the process ends it in the same way.
+/// the process, keeps its disk, and starts another one on it later. A dead disk ends its process in
+/// the same way.
 pub trait Process: Sized {
     /// What processes send one another.
     type Message: Clone + Debug + Hash;
     /// What a client or a test asks of a process.
     type Input: Debug;
-    /// What all processes of a world know: configuration, and for example the history that they
-    /// report outcomes to.
+    /// State shared by all processes of a world: configuration, and for example the history that
+    /// they report outcomes to.
     type Shared;
 
     /// Begins, on a disk that may hold what earlier incarnations left there.
@@ -40,7 +40,7 @@ pub trait Process: Sized {
         context: &mut Context<Self::Message>,
     ) -> io::Result<Self>;
 
-    /// One step: something happened.
+    /// Handles one event.
     ///
     /// # Errors
     /// Any error: the process has crashed.
@@ -50,21 +50,20 @@ pub trait Process: Sized {
         context: &mut Context<Self::Message>,
     ) -> io::Result<()>;
 
-    /// Whether it believes to lead the others: a partition may single it out. Nobody does unless
-    /// the process says so.
+    /// Whether it considers itself the leader, which a partition may isolate. Default: `false`.
     fn leads(&self) -> bool {
         false
     }
 
-    /// Lets bits of a disk rot, by [`Disk::flip`], where this process promises to survive or to
-    /// notice it; tells whether any did. The process may be up or down meanwhile. Nothing rots
-    /// unless the process says so.
+    /// Corrupts bits of a disk, by [`Disk::flip`], where this process guarantees to survive or
+    /// detect it; returns whether any were. The process may be up or down. Default: corrupts
+    /// nothing.
     fn rot(_disk: &Disk, _rng: &mut Rng) -> bool {
         false
     }
 }
 
-/// What a process is born with.
+/// The arguments of a starting process.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Start {
@@ -72,20 +71,19 @@ pub struct Start {
     pub id: NodeId,
     /// The node's disk.
     pub disk: Disk,
-    /// How many processes ran here before, plus one.
+    /// The number of this process on its node, from 1.
     pub incarnation: u64,
-    /// For the process's own draws; another one for each incarnation.
+    /// The seed for the process's own randomness; different in each incarnation.
     pub seed: u64,
-    /// Whether somebody [records](crate::page) the run: what a process keeps only to be shown, it
-    /// keeps only then.
+    /// Whether the run is [recorded](crate::page): state kept only for display is needed only then.
     pub recorded: bool,
 }
 
-/// What happens to a process.
+/// An event for a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<M, I> {
-    /// A message came. It may be late, come twice, or be older than the incarnation that receives
+    /// A message arrived. It may be late, a duplicate, or older than the incarnation that receives
     /// it.
     Message {
         /// The sender.
@@ -97,11 +95,11 @@ pub enum Event<M, I> {
     Timer,
     /// The time in [`Context::sync_at`] has come.
     SyncDone,
-    /// A client or the test asks.
+    /// An input from a client or the test.
     Input(I),
 }
 
-/// What one step reads from the world and does to it.
+/// The inputs from the world and the effects of one step.
 ///
 /// A crash in the step keeps a drawn prefix of `sent` and nothing else, so that "between the sync
 /// and the sends" is reached.
@@ -114,8 +112,8 @@ pub struct Context<M> {
     /// What the node's wall clock shows, since the epoch of Unix. It may be wrong, and be set
     /// forward and back; [`World::true_wall`](crate::World::true_wall) is what it should show.
     pub wall: Duration,
-    /// What neither clock knows: virtual time since the world began. It is there for what observers
-    /// note, such as the times of a [`History`](crate::History); a process that acts by it cheats.
+    /// The true virtual time since the world began, which no clock shows. It is for observers, such
+    /// as the times of a [`History`](crate::History); a process must not depend on it.
     pub true_now: Duration,
     /// Messages to send, in order. Sending to oneself goes through the network too.
     pub sent: Vec<(NodeId, M)>,
@@ -132,7 +130,7 @@ pub struct Context<M> {
 }
 
 impl<M> Context<M> {
-    /// A context outside of any world, to test a process's steps by hand.
+    /// A context outside of any world, for unit tests of a process's steps.
     #[must_use]
     pub fn new(now: Duration) -> Self {
         Self {
@@ -151,7 +149,7 @@ impl<M> Context<M> {
         self.sent.push((to, message));
     }
 
-    /// Starts a sync that takes as long as the world has drawn.
+    /// Starts a sync with the duration drawn by the world.
     pub fn start_sync(&mut self) {
         self.sync_at = Some(self.now + self.sync_delay);
     }

@@ -1,4 +1,4 @@
-//! What is going to happen, in order.
+//! The queue of future events.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -85,7 +85,7 @@ impl<T> Queue<T> {
         Some((at, ticket, item))
     }
 
-    /// Takes out what was not to happen after all.
+    /// Cancels an item.
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Option<T> {
         let item = self.take(ticket);
         self.skip_cancelled();

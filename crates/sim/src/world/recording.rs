@@ -1,4 +1,4 @@
-//! A world tells a recorder what happens.
+//! Recording of a world's events.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::world::options::WorldOptions;
 use crate::world::process::{NodeId, Process};
 use crate::world::trace::{EVERYWHERE, Ending, Happening, Why};
 
-/// A recorder, and how it sees processes and messages.
+/// A recorder, and its access to processes and messages.
 pub(super) struct Recording<P: Process> {
     recorder: Recorder,
     view: fn(&P) -> View,
@@ -22,8 +22,8 @@ pub(super) struct Recording<P: Process> {
 }
 
 impl<P: Portrait> World<P> {
-    /// A world that tells `recorder` what happens, from its beginning. It runs as one of
-    /// [`with_disks`](Self::with_disks) does that is given the same.
+    /// A world that records its events in `recorder` from its beginning. It runs exactly as one
+    /// made by [`with_disks`](Self::with_disks) with the same arguments.
     ///
     /// ```
     /// # use std::io;
@@ -98,7 +98,7 @@ impl<P: Portrait> World<P> {
 }
 
 impl<P: Process> World<P> {
-    /// From now on nothing is recorded. The world runs on as it would.
+    /// Stops recording, without any effect on the run.
     pub fn stop_recording(&mut self) {
         self.recording = None;
     }
@@ -152,7 +152,7 @@ impl<P: Process> World<P> {
         let node = &self.nodes[index];
         if let (Some(recording), Some(process)) = (&self.recording, &node.process) {
             let mut view = (recording.view)(process);
-            // Who does not say otherwise believes what the wall shows.
+            // Without an explicit interval, the node's time is its wall clock.
             let wall = node.clock.wall(self.now);
             view.clock.get_or_insert((wall, wall));
             recording.recorder.view(self.now, node.id, view);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::world::fault::{ClockChange, Crash, Fault, Strike};
 use crate::world::process::NodeId;
 
-/// Faults with their times: what a world has recorded, or shall suffer.
+/// Faults with their times: recorded by a world, or to be injected.
 ///
 /// The text has one fault a line, `TIME FAULT`; blank lines and what follows a `#` are nothing.
 /// Times are decimal with a unit (`s`, `ms`, `us`, `ns`), nodes are `n1`, a link one way is `n1>n2`
@@ -29,14 +29,14 @@ use crate::world::process::NodeId;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Script(pub Vec<(Duration, Fault)>);
 
-/// A line that is no fault.
+/// A line that is not a valid fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is no fault: {text:?}")]
 #[non_exhaustive]
 pub struct ScriptError {
     /// Its number, from 1.
     pub line: usize,
-    /// What it says.
+    /// The text of the line.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! Faults come to pass, and end.
+//! Injection and end of faults.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::world::fault::{Crash, Fault, Strike};
 use crate::world::process::{NodeId, Process};
 
 impl<P: Process> World<P> {
-    /// Lets a fault strike now, and tells whether there was anything to strike: a process that is
-    /// down cannot be paused. It is not recorded in [`faults`](Self::faults).
+    /// Injects a fault now, and returns whether it had any effect: a process that is down cannot be
+    /// paused. It is not recorded in [`faults`](Self::faults).
     pub fn strike(&mut self, fault: &Fault) -> bool {
         match fault {
             Fault::PowerAll { down } => {
@@ -121,8 +121,8 @@ impl<P: Process> World<P> {
         true
     }
 
-    /// A doomed node that has not come to the point dies where it stands, or a quiet world would
-    /// see no crashes.
+    /// A doomed node that has not reached the chosen point crashes now; otherwise there would be no
+    /// crashes in an idle world.
     pub(super) fn expire_strike(&mut self, id: NodeId, incarnation: u64) {
         let Some(index) = self.index(id) else {
             return;
@@ -141,7 +141,7 @@ impl<P: Process> World<P> {
         self.stats.power_alls += 1;
         for index in 0..self.nodes.len() {
             if self.nodes[index].process.is_none() {
-                // It comes back when it would have come back anyway.
+                // It restarts when it would have restarted anyway.
                 self.nodes[index].disk.power_loss();
                 continue;
             }
@@ -185,7 +185,7 @@ impl<P: Process> World<P> {
         true
     }
 
-    /// A fault has come to its end, unless another one has prolonged it.
+    /// Ends a fault, unless another one has prolonged it.
     pub(super) fn end_fault(&mut self, ending: Ending) {
         let now = self.now;
         let over = |until: Option<Duration>| until.is_some_and(|until| until <= now);
@@ -282,5 +282,5 @@ fn prolong(until: &mut Option<Duration>, now: Duration, lasts: Duration) -> Dura
     *until.insert(until.map_or(ends, |until| until.max(ends)))
 }
 
-/// A doomed node that has not died by itself within this does.
+/// How long a pending crash waits for its chosen point.
 const TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Worlds drawn from a seed: which faults there are, and how strong.
+//! Random world options: which kinds of faults occur, and how often.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::world::options::WorldOptions;
 
 /// Draws [`WorldOptions`] from a seed.
 ///
-/// Each seed has a share of its own of the kinds of faults, from few to most, and each of them a
-/// strength of its own. Leaving faults out finds more than having all of them at once, because many
-/// a bug needs one kind often and another one not at all (Groce et al., Swarm testing, ISSTA 2012).
-/// Each kind has a generator of its own: forbidding one leaves the draws of the others alone.
+/// Each seed selects a subset of the kinds of faults, from few to most, with a random rate for
+/// each. Omitting kinds finds more bugs than enabling all of them, because many bugs need one kind
+/// often and another one not at all (Groce et al., Swarm testing, ISSTA 2012). Each kind has its
+/// own generator: forbidding one does not change the draws of the others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,8 +25,7 @@ use crate::world::options::WorldOptions;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swarm {
-    /// How long the faults are going to last: a kind that strikes does so about once to sixteen
-    /// times within it.
+    /// How long faults are injected: an enabled kind occurs about one to sixteen times within it.
     horizon: Duration,
     kinds: BTreeSet<FaultKind>,
 }

@@ -16,7 +16,7 @@ pub(super) struct Trace<M> {
     digest: Digest,
 }
 
-/// An event of the log. Messages are kept as they are and become text only if somebody looks.
+/// An event of the log. Messages are stored unformatted and formatted only when printed.
 #[derive(Debug)]
 pub(super) struct Noted<M> {
     pub(super) at: Duration,
@@ -301,7 +301,7 @@ fn finalize(mut lane: u64) -> u64 {
     lane ^ (lane >> 32)
 }
 
-/// Stands for all nodes: the events of the world as a whole are noted here.
+/// The pseudo-node of events of the whole world.
 pub(super) const EVERYWHERE: NodeId = NodeId(0);
 
 const MESSAGE_CHARS_MAX: usize = 100;

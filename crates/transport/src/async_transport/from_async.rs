@@ -1,4 +1,4 @@
-//! A transport that never waits, made of a network that does.
+//! A non-blocking transport over an async network.
 
 use super::AsyncTransport;
 use crate::outbox::Outbox;
@@ -13,10 +13,9 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 
 /// A [`Transport`] over an [`AsyncTransport`].
 ///
-/// A task a peer waits for the network in the owner's place, so that a slow peer holds up nobody else; in
-/// front of it are the two lanes, with their bounds. One more task receives, and waits while the owner does
-/// not listen: [`INBOX_MESSAGES_MAX`] messages are kept for it. A task that ends, by a panic of the network,
-/// closes the transport.
+/// Each peer has a sending task, so that a slow peer does not delay the others; the two bounded lanes queue
+/// messages in front of it. One more task receives, and waits while [`INBOX_MESSAGES_MAX`] messages have not
+/// been polled by the owner. When a task ends because the network panicked, the transport closes.
 ///
 /// The tasks end soon after it is dropped, and the network is dropped with the last of them.
 pub struct FromAsync<T> {
@@ -24,21 +23,21 @@ pub struct FromAsync<T> {
     inbox: mpsc::Receiver<Arrival>,
     lives: BTreeMap<NodeId, u64>,
     tasks: JoinSet<()>,
-    /// The tasks of peers that were removed: that these end is no sign of anything.
+    /// The tasks of removed peers; their end does not close the transport.
     stopped: BTreeSet<Id>,
     ended: bool,
     network: Arc<T>,
 }
 
 pub(super) struct Link {
-    /// What waits for the flush.
+    /// Messages queued since the last flush.
     staged: Outbox<Parcel>,
     pub(super) waiting: Arc<Waiting>,
-    /// Sends what waits.
+    /// The sending task.
     task: AbortHandle,
 }
 
-/// What waits for the network to take it.
+/// Flushed messages that the network has not accepted yet.
 pub(super) struct Waiting {
     queue: Mutex<Outbox<Parcel>>,
     more: Notify,
@@ -51,8 +50,8 @@ struct Arrival {
 }
 
 impl<T: AsyncTransport> FromAsync<T> {
-    /// Starts the tasks that drive `network`, for messages to these peers and from anybody. To be called in a `tokio`
-    /// runtime.
+    /// Starts the tasks that drive `network`, which send to these peers and receive from any. Must be called within a
+    /// `tokio` runtime.
     #[must_use]
     pub fn new(network: T, peers: impl IntoIterator<Item = NodeId>) -> Self {
         let network = Arc::new(network);
@@ -89,7 +88,7 @@ impl<T: AsyncTransport> FromAsync<T> {
 
 async fn receive<T: AsyncTransport>(network: Arc<T>, to: mpsc::Sender<Arrival>) {
     while let Some((from, message)) = network.recv().await {
-        // Now, because it may be another by the time that the owner listens.
+        // Read now, because it may have changed by the time the owner polls.
         let incarnation = network.incarnation(from);
         let arrival = Arrival {
             from,
@@ -114,7 +113,7 @@ async fn send<T: AsyncTransport>(network: Arc<T>, peer: NodeId, waiting: Arc<Wai
 
 impl Waiting {
     pub(super) fn lock(&self) -> MutexGuard<'_, Outbox<Parcel>> {
-        // No code runs under the lock that could leave it half changed.
+        // A poisoned lock is safe to use: no panic can leave the queue partially changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +157,7 @@ impl<T: AsyncTransport> Transport for FromAsync<T> {
                 break;
             }
         }
-        // All others end only with the network, or by a panic of it.
+        // Every other task ends only when the network closes or panics.
         self.ended = true;
         Poll::Ready(None)
     }
@@ -197,5 +196,5 @@ impl<T> fmt::Debug for FromAsync<T> {
     }
 }
 
-/// Received, and not yet taken.
+/// The most received messages that the owner has not polled yet.
 pub(super) const INBOX_MESSAGES_MAX: usize = 256;

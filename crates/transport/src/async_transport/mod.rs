@@ -1,12 +1,12 @@
-//! For networks that are `async`: feature `async-trait`.
+//! Adapters for `async` networks: feature `async-trait`.
 //!
-//! A [`Transport`](crate::Transport) never waits, because its owner has better things to do. Many networks
-//! are written as functions that do. [`AsyncTransport`] is such a network, [`FromAsync`] makes a transport of
-//! one, and [`ToAsync`] is the way back: any transport for code that awaits.
+//! A [`Transport`](crate::Transport) never blocks its owner, but many networks are written as functions that
+//! wait. [`AsyncTransport`] is the trait for such a network, [`FromAsync`] turns one into a transport, and
+//! [`ToAsync`] makes any transport available to async code.
 //!
-//! The trait is object-safe by the crate `async-trait`, which boxes each future. Functions of traits that are
-//! `async` by the language alone make no trait objects, and boxing by hand would ask as much of each implementation
-//! as the macro writes. It is given on as [`async_trait`], so that nobody needs to depend on it.
+//! The trait is object-safe by the crate `async-trait`, which boxes each future. Native `async fn`s in traits are
+//! not object-safe, and implementations would have to box their futures by hand as the macro does. It is
+//! re-exported as [`async_trait`], so that users need no dependency on it.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -42,7 +42,7 @@
 //! let mut ends = nodes.into_iter().zip(inboxes).map(|(own, inbox)| {
 //!     let to = nodes.into_iter().zip(senders.clone()).collect();
 //!     let network = Channels { own, to, inbox: Mutex::new(inbox) };
-//!     // What a node of the runtime is started with; a `Box<dyn AsyncTransport>` does as well.
+//!     // A node of the runtime can be started with this; a `Box<dyn AsyncTransport>` works too.
 //!     FromAsync::new(network, nodes.into_iter().filter(|peer| *peer != own))
 //! });
 //! let (Some(mut one), Some(mut two)) = (ends.next(), ends.next()) else { return };
@@ -67,34 +67,34 @@ pub use async_trait::async_trait;
 pub use from_async::FromAsync;
 pub use to_async::ToAsync;
 
-/// Carries messages between nodes, and waits where it must. As lossy as a [`Transport`](crate::Transport): a message
-/// may be lost, arrive twice, and overtake another; it never arrives changed or under another node's name.
+/// Carries messages between nodes, and may wait. As lossy as a [`Transport`](crate::Transport): a message may be
+/// lost, arrive twice, and overtake another; it never arrives changed or under another node's name.
 ///
-/// Both functions are called at the same time, `send` for several peers at once, and the futures of either may be
-/// dropped before they are done: what was not received then must come by the next call.
+/// Both functions are called concurrently, `send` for several peers at once. Their futures may be dropped before
+/// completion: `recv` must be cancel-safe, so that no message is lost by it.
 #[async_trait]
 pub trait AsyncTransport: Send + Sync + 'static {
-    /// Sends one message, or loses it. Until it returns no other is sent to this peer.
+    /// Sends one message, or loses it. The next message to this peer is sent after it returns.
     async fn send(&self, to: NodeId, lane: Lane, parcel: Parcel);
 
-    /// The next message, and who sent it. `None`: the network is closed for good.
+    /// The next message and its sender. `None`: the network is closed for good.
     async fn recv(&self) -> Option<(NodeId, Bytes)>;
 
-    /// The incarnation of the peer that the message came from which [`recv`](Self::recv) gave last of it, see
+    /// The incarnation of `peer` that sent the last message which [`recv`](Self::recv) returned from it, see
     /// [`Transport::incarnation`](crate::Transport::incarnation).
     fn incarnation(&self, _peer: NodeId) -> Option<u64> {
         None
     }
 
-    /// What it says of its own node, see [`Transport::hello`](crate::Transport::hello).
+    /// The hello of its own node, see [`Transport::hello`](crate::Transport::hello).
     fn hello(&self) -> Option<Hello> {
         None
     }
 
-    /// From now on these are the peers, see [`Transport::set_peers`](crate::Transport::set_peers).
+    /// Replaces the set of peers, see [`Transport::set_peers`](crate::Transport::set_peers).
     fn set_peers(&self, _peers: &BTreeMap<NodeId, String>) {}
 
-    /// What it has done; all zero for one that does not count.
+    /// Its counters; all zero for a network that does not count.
     fn status(&self) -> Status {
         Status::default()
     }

@@ -1,4 +1,4 @@
-//! Both ways, and what goes wrong on them.
+//! Tests of both adapters and of their failures.
 
 use super::*;
 use crate::{MemoryNetwork, Transport};
@@ -11,7 +11,7 @@ const ONE: NodeId = NodeId(1);
 const TWO: NodeId = NodeId(2);
 const THREE: NodeId = NodeId(3);
 
-/// Reaches node 3 at once and node 2 never; panics for node 9; is closed when its inbox is.
+/// Sends to node 3 at once, to node 2 never, and panics for node 9; closes with its inbox.
 struct Odd {
     sent: mpsc::UnboundedSender<(NodeId, Lane, Bytes)>,
     inbox: tokio::sync::Mutex<mpsc::Receiver<(NodeId, Bytes)>>,

@@ -1,4 +1,4 @@
-//! Any transport, for code that awaits.
+//! An async interface to any transport.
 
 use super::{AsyncTransport, async_trait};
 use crate::{Hello, Lane, NodeId, Parcel, Status, Transport};
@@ -9,22 +9,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An [`AsyncTransport`] over a [`Transport`], which several tasks may share.
 ///
-/// A message leaves with its `send`, which never waits: a lane that is full loses by its rule. Of several tasks that
-/// receive, the last that came is woken, as with the transport inside.
+/// `send` flushes its message at once and never waits: a full lane loses a message by its rule. Of several receiving
+/// tasks only the last one to call is woken, as with the wrapped transport.
 #[derive(Debug)]
 pub struct ToAsync<T> {
     transport: Mutex<T>,
 }
 
 impl<T: Transport> ToAsync<T> {
-    /// Takes a transport over.
+    /// Wraps a transport.
     #[must_use]
     pub fn new(transport: T) -> Self {
         let transport = Mutex::new(transport);
         Self { transport }
     }
 
-    /// Gives it back.
+    /// Returns the wrapped transport.
     #[must_use]
     pub fn into_inner(self) -> T {
         let inner = self.transport.into_inner();
@@ -32,7 +32,7 @@ impl<T: Transport> ToAsync<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
-        // A transport that has panicked is no worse for others than for the one that it panicked on.
+        // A transport that panicked in one task remains usable by the others.
         self.transport
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! Suspicion by the silence since the last arrival: what deadlines and accrual have in common.
+//! Suspicion by the time since the last arrival: shared by the deadline and accrual detectors.
 
 use super::attention::Watch;
 use super::{Attention, Counts, Incarnation, Instant, Output};
@@ -6,22 +6,22 @@ use crate::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a peer may be silent, and what there is to learn of that. It is of one incarnation of one peer.
+/// The timeout of one incarnation of one peer, and how it adapts.
 pub(super) trait Timeout: Clone {
-    /// A silence of a peer that nobody suspected.
+    /// Learns from a gap that ended without a suspicion.
     fn learn(&mut self, gap: Duration);
-    /// The peer was suspected, and lived.
+    /// Adapts to a mistake: the peer was suspected but alive.
     fn mistaken(&mut self);
-    /// A later incarnation begins.
+    /// Resets for a later incarnation.
     fn restart(&mut self);
     /// The silence at which the peer is suspected.
     fn timeout(&self) -> Duration;
 }
 
-/// The arrivals of all peers.
+/// The arrival times of all peers.
 ///
-/// Invariants: a peer is suspected only when it was silent for its timeout, and the detector awake; no silence is
-/// learnt that ended a suspicion, that spans two incarnations, or through which the detector was deaf.
+/// Invariants: a peer is suspected only when it was silent for its timeout while the detector was running; a gap
+/// is not learnt when it ended a suspicion, spans two incarnations, or includes a stall of the detector.
 #[derive(Clone, Debug)]
 pub(super) struct Arrivals<P> {
     peers: BTreeMap<NodeId, Peer<P>>,
@@ -31,15 +31,15 @@ pub(super) struct Arrivals<P> {
 
 #[derive(Clone, Debug)]
 struct Peer<P> {
-    /// None of it came yet.
+    /// `None` until a frame arrives.
     incarnation: Option<Incarnation>,
-    /// The last arrival, or when the watch over it began.
+    /// The last arrival, or when monitoring began.
     last: Instant,
-    /// The silence since then tells nothing of the peer alone.
+    /// The detector was stalled since then, so the gap must not be learnt.
     disturbed: bool,
     suspected: bool,
-    /// What was last said of it.
-    told: bool,
+    /// Whether the last output reported it as suspected.
+    reported: bool,
     timeout: P,
 }
 
@@ -55,7 +55,7 @@ impl<P: Timeout> Arrivals<P> {
             last: now,
             disturbed: true,
             suspected: false,
-            told: false,
+            reported: false,
             timeout: timeout.clone(),
         };
         Self {
@@ -102,9 +102,9 @@ impl<P: Timeout> Arrivals<P> {
 
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         let mut peers = self.peers.iter_mut();
-        let (id, peer) = peers.find(|(_, peer)| peer.told != peer.suspected)?;
-        peer.told = peer.suspected;
-        Some(match peer.told {
+        let (id, peer) = peers.find(|(_, peer)| peer.reported != peer.suspected)?;
+        peer.reported = peer.suspected;
+        Some(match peer.reported {
             true => Output::Suspect(*id),
             false => Output::Trust(*id),
         })
@@ -118,13 +118,13 @@ impl<P: Timeout> Arrivals<P> {
         self.counts
     }
 
-    /// What is known of the silence of a peer, and since when it is silent.
+    /// The timeout state of a peer, and its last arrival.
     pub(super) fn timeout(&self, id: NodeId) -> Option<(&P, Instant)> {
         self.peers.get(&id).map(|peer| (&peer.timeout, peer.last))
     }
 
-    /// Was the detector held up, what it knows is as old as that: it suspects nobody, and learns from no
-    /// silence that it was deaf through.
+    /// After a stall the recorded arrivals are out of date: nobody is suspected during the grace period,
+    /// and no gap that includes the stall is learnt.
     fn look_up(&mut self, now: Instant) {
         if self.watch.is_held_up(now) {
             self.counts.held_up += 1;
@@ -143,7 +143,7 @@ impl<P: Timeout> Peer<P> {
         (self.suspected, self.disturbed) = (false, false);
     }
 
-    /// `true` when the peer was suspected by mistake.
+    /// Records an arrival. `true` when the peer was suspected by mistake.
     fn arrive(&mut self, now: Instant) -> bool {
         let mistaken = self.suspected;
         if mistaken {

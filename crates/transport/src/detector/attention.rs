@@ -1,25 +1,25 @@
-//! Whether the detector itself was awake: a loop that was held up must not take it for the silence of others.
+//! Detection of stalls of the detector itself, which must not count as silence of its peers.
 
 use super::{Instant, SettingsError};
 use std::time::Duration;
 
-/// How a detector notices that it was itself held up, by a pause of its process or by an owner that is busy, and
-/// how long it suspects nobody then.
+/// How a detector notices that it was itself stalled, by a pause of its process or a busy owner, and how long
+/// its grace period is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
-    /// The longest time between two calls of an owner that is not held up:
-    /// [`poll_timeout`](super::Detector::poll_timeout) never asks for a later one.
+    /// The longest time between two calls by an owner that is not stalled:
+    /// [`poll_timeout`](super::Detector::poll_timeout) never returns a later time.
     pub poll_every: Duration,
-    /// How much later than that a call may come and still be in time.
+    /// How late a call may be without counting as a stall.
     pub late_max: Duration,
-    /// For so long after it was held up a detector suspects nobody. Long enough for a peer that lives to be
-    /// heard: a heartbeat and its way, at the least.
+    /// How long after a stall nobody is suspected. It should be long enough for a frame of each live peer
+    /// to arrive: at least a heartbeat and its latency.
     pub grace: Duration,
 }
 
 impl Attention {
-    /// For peers that say something every `heartbeat`: polled as often, late by half of it, and two of
-    /// them for everybody to be heard again.
+    /// Settings for peers that send every `heartbeat`: polled as often, half of it late at most, and a
+    /// grace period of two.
     #[must_use]
     pub fn of(heartbeat: Duration) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Attention {
     }
 }
 
-/// When the detector was last called, and until when it suspects nobody.
+/// The time of the last call and the end of the grace period.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     settings: Attention,
@@ -54,7 +54,7 @@ impl Watch {
         }
     }
 
-    /// Each call of the detector comes by here first. `true`: it was held up before this one.
+    /// To be called first in each call of the detector. `true`: it was stalled before this one.
     pub(super) fn is_held_up(&mut self, now: Instant) -> bool {
         let allowed = self
             .settings
@@ -68,12 +68,12 @@ impl Watch {
         held_up
     }
 
-    /// Until then nobody is suspected.
+    /// The end of the grace period; nobody is suspected before.
     pub(super) fn until(&self) -> Instant {
         self.until
     }
 
-    /// The latest moment of the next call.
+    /// When the next call is due at the latest.
     pub(super) fn next(&self) -> Instant {
         self.called + self.settings.poll_every
     }

@@ -1,35 +1,34 @@
-//! A deadline for each peer, which each mistake makes later.
+//! A timeout for each peer, which grows with each mistake.
 
 use super::arrivals::{Arrivals, Timeout};
 use super::{Attention, Counts, Detector, Incarnation, Instant, Output, SettingsError};
 use crate::NodeId;
 use std::time::Duration;
 
-/// Suspects a peer that was silent for a fixed time, and is more patient with it after each mistake (Chandra and Toueg,
-/// *Unreliable failure detectors for reliable distributed systems*, 1996, figure 10).
+/// Suspects a peer that was silent for its timeout, which grows after each mistake (Chandra and Toueg, *Unreliable
+/// failure detectors for reliable distributed systems*, 1996, figure 10).
 ///
-/// Eventually perfect when the silences of whoever lives are bounded from some moment on, by any bound below
-/// `timeout_max`: after finitely many mistakes its timeout is above the bound. Nobody needs to know the bound.
-/// The price is that what it gave way to once it keeps: detection stays late until the peer begins a new
-/// incarnation.
+/// Eventually perfect when the gaps of live peers are eventually bounded by any value below `timeout_max`:
+/// after finitely many mistakes the timeout exceeds the bound, which need not be known. The cost is that the
+/// timeout never shrinks: detection stays slow until the peer starts a new incarnation.
 #[derive(Clone, Debug)]
 pub struct Deadline(Arrivals<Growing>);
 
-/// What a [`Deadline`] is told.
+/// The settings of a [`Deadline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineSettings {
-    /// The silence at which a peer is suspected at first.
+    /// The initial timeout.
     pub timeout_first: Duration,
-    /// How much longer it is after each mistake.
+    /// By how much each mistake extends it.
     pub growth: Duration,
-    /// It gets no longer than this: whoever crashed is suspected within it.
+    /// The greatest timeout, within which every crash is detected.
     pub timeout_max: Duration,
-    /// When it was itself held up.
+    /// How stalls of the detector itself are handled.
     pub attention: Attention,
 }
 
 impl DeadlineSettings {
-    /// For peers that say something every `heartbeat`: three of them missed, one more after each mistake,
+    /// Settings for peers that send every `heartbeat`: a timeout of three, one more after each mistake,
     /// up to thirty.
     #[must_use]
     pub fn of(heartbeat: Duration) -> Self {
@@ -54,7 +53,8 @@ impl DeadlineSettings {
 }
 
 impl Deadline {
-    /// Watches `peers` from now on; one that never says anything counts as silent since then.
+    /// Monitors `peers` from `now` on; a peer from which nothing arrives counts as silent since
+    /// then.
     ///
     /// # Errors
     /// [`SettingsError`], when the settings contradict themselves.
@@ -72,7 +72,7 @@ impl Deadline {
         Ok(Self(arrivals))
     }
 
-    /// The silence at which `peer` is suspected now; `None` for a stranger.
+    /// The current timeout of `peer`; `None` if it is not monitored.
     #[must_use]
     pub fn timeout(&self, peer: NodeId) -> Option<Duration> {
         self.0.timeout(peer).map(|(growing, _)| growing.timeout)

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 /// A moment on its owner's monotonic clock: the time since an epoch of the owner's choosing.
 ///
-/// A detector reads no clock; whoever drives it says what time it is. Moments of different owners cannot be
-/// compared.
+/// A detector reads no clock; its owner passes the time. Moments of different owners cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(pub Duration);
 
@@ -21,7 +20,7 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    /// Saturates: a deadline that cannot be represented never comes.
+    /// Saturates: a deadline beyond the range is never reached.
     fn add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by))
     }

@@ -1,16 +1,16 @@
-//! Failure detectors: who may have crashed, as far as silence tells.
+//! Failure detectors: which peers may have crashed, judged by their silence.
 //!
 //! # Problem
 //!
-//! Over a network that delays without bound nobody can tell a peer that crashed from one that is slow (Fischer,
-//! Lynch, Paterson 1985). So a detector does not know: it **suspects**, takes that back, and never convicts. What
-//! it says may wake a group, start an election or raise an alarm, and must be harmless when it is wrong. How wrong
-//! it is can be measured, and the crate's README has the numbers.
+//! In a network with unbounded delays a crashed peer cannot be distinguished from a slow one (Fischer, Lynch,
+//! Paterson 1985). A detector therefore only **suspects**, and withdraws a suspicion when something arrives; it
+//! never declares a peer dead. Its output may wake a group, start an election or raise an alarm, and must be
+//! harmless when it is wrong. The crate's README has measurements of how often it is.
 //!
 //! # Model
 //!
-//! A detector watches a fixed set of peers. It is fed with every frame that arrives, whatever the frame is about, and
-//! with time; it reads no clock, holds no socket, and is polled for what it has to say:
+//! A detector monitors a fixed set of peers. It is given every received frame, whatever its contents, and the time;
+//! it reads no clock, holds no socket, and is polled for its output:
 //!
 //! ```text
 //!   frames ── handle_frame ────▶ ┌──────────┐ ── poll_output ──▶ Suspect(n2), Trust(n2), Send(n3, message)
@@ -19,30 +19,30 @@
 //!   time  ── handle_timeout ───▶ └──────────┘
 //! ```
 //!
-//! What it knows of a peer is of one incarnation of it. A later one begins with a clean slate, and frames of an earlier
-//! one say nothing.
+//! Its state of a peer belongs to one incarnation. A later one starts afresh, and frames of an earlier one are
+//! ignored.
 //!
 //! # Guarantees
 //!
-//! - **Completeness:** a peer from which nothing comes any more is suspected within a bound, and stays suspected, as
-//!   long as the detector is polled.
-//! - **Accuracy** is a matter of assumptions. *Eventually perfect* (◇P of Chandra and Toueg 1996) means that from some
-//!   moment on nobody is suspected who has not crashed:
+//! - **Completeness:** a peer from which nothing arrives any more is suspected within a bound, and stays suspected,
+//!   as long as the detector is polled.
+//! - **Accuracy** depends on timing assumptions. *Eventually perfect* (◇P of Chandra and Toueg 1996) means that from
+//!   some moment on no live peer is suspected:
 //!
 //! | detector | eventually perfect when, from some moment on |
 //! |---|---|
-//! | [`Deadline`] | the silences of whoever lives have a bound below `timeout_max`, **which nobody needs to know** |
+//! | [`Deadline`] | the gaps of live peers have a bound below `timeout_max`, **which need not be known** |
 //! | [`PhiAccrual`] | they stay below `heartbeat + pause_accepted + z · deviation_min`, and `timeout_max` |
-//! | [`Gossip`] | each is heard within each round that probes it, directly or by a helper, or refutes in `refute_max` |
+//! | [`Gossip`] | each live peer answers in each round that probes it, also by a helper, or refutes in `refute_max` |
 //!
-//!   A deadline gets there by mistakes, each of which makes it more patient; with `growth` 0 the bound must be below
-//!   `timeout_first`. In the line of accrual z is the quantile of its threshold: where silences are longer it errs
-//!   for ever, at a rate that their tail decides, since gaps that end a suspicion are not learnt.
-//!   All three need an owner that polls in time. They need no clock that is right, only one whose rate is nearly so.
-//! - **A detector that was itself held up suspects nobody for a while** ([`Attention`]): neither suspects it by a
-//!   silence through which it was deaf, nor does it learn from one.
-//! - **Bounds:** memory is that of the peers it was made with; what strangers and earlier incarnations say is counted
-//!   ([`Counts`]).
+//!   A deadline converges by mistakes, each of which extends the timeout; with `growth` 0 the bound must be below
+//!   `timeout_first`. For accrual, z is the quantile of its threshold: where gaps are longer it makes mistakes
+//!   forever, at a rate given by the tail of their distribution, since gaps that end a suspicion are not learnt. All
+//!   three need an owner that polls in time. The clock need not be correct, but its rate must be nearly so.
+//! - **A detector that was itself stalled suspects nobody during a grace period** ([`Attention`]): a gap that
+//!   includes the stall neither causes a suspicion nor is learnt.
+//! - **Bounds:** memory depends only on the initial set of peers; frames of unknown nodes and earlier incarnations
+//!   are ignored and counted ([`Counts`]).
 //!
 //! # The loop
 //!
@@ -55,7 +55,7 @@
 //! let settings = DeadlineSettings::of(Duration::from_millis(100));
 //! let mut detector = Deadline::new(at(0), [NodeId(2)], settings)?;
 //!
-//! // Frames first, then time: what has arrived is heard before silence is judged.
+//! // Frames first, then time: arrivals are processed before silence is judged.
 //! detector.handle_frame(at(90), NodeId(2), Incarnation(1));
 //! let mut now = at(90);
 //! while !detector.suspects(NodeId(2)) {
@@ -70,10 +70,10 @@
 //! # Ok::<(), synod_transport::detector::SettingsError>(())
 //! ```
 //!
-//! # What is left out
+//! # Out of scope
 //!
-//! Membership: the set of peers is fixed, and nobody is ever removed by what a detector says. Accrual for gossip. A
-//! quorum of suspicions, which is the protocol's affair.
+//! Membership: the set of peers is fixed, and a suspicion never removes a peer. Accrual for gossip. Quorums of
+//! suspicions, which are left to the protocol.
 
 mod arrivals;
 mod attention;
@@ -94,14 +94,15 @@ pub use gossip::{
 pub use instant::Instant;
 pub use phi::{PhiAccrual, PhiSettings};
 
-/// Suspects peers by their silence. See the [module](self) for what each kind of it promises.
+/// Suspects peers by their silence. See the [module](self) for the guarantees of each
+/// implementation.
 pub trait Detector {
-    /// A frame came from `peer`, in this incarnation of it. Any frame counts, whatever it is about; one of a
-    /// stranger or of an earlier incarnation is counted and says nothing.
+    /// Records a frame from this incarnation of `peer`. Any frame counts, whatever its contents; one from an
+    /// unknown node or an earlier incarnation is counted and ignored.
     fn handle_frame(&mut self, now: Instant, peer: NodeId, incarnation: Incarnation);
 
-    /// A frame came that holds a message of this detector's kind. It counts as a frame too; a detector
-    /// that has no messages takes it for nothing else.
+    /// Handles a frame with a detector message, which also counts as a frame. Detectors without
+    /// messages of their own ignore its contents.
     fn handle_message(
         &mut self,
         now: Instant,
@@ -113,25 +114,26 @@ pub trait Detector {
         self.handle_frame(now, from, incarnation);
     }
 
-    /// Time has passed. Silence is judged here and nowhere else, so an owner takes the frames that are there first.
+    /// Judges silence as of `now`. Only this method raises suspicions, so received frames should be passed in
+    /// first.
     fn handle_timeout(&mut self, now: Instant);
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, at the latest. An owner that calls much
-    /// later, and has not fed a frame either, is taken to have been held up.
+    /// The latest time to call [`handle_timeout`](Self::handle_timeout). An owner that calls much later, and
+    /// has passed no frame meanwhile, is considered stalled.
     fn poll_timeout(&self) -> Instant;
 
-    /// What there is to say; to be asked until there is nothing, after each call. What came and went between two
-    /// questions is not told.
+    /// The next output; to be polled after each call until it returns `None`. A suspicion that was raised and
+    /// withdrawn between two polls is not reported.
     fn poll_output(&mut self) -> Option<Output>;
 
-    /// Whether `peer` is suspected now. A stranger is not.
+    /// Whether `peer` is suspected now. Never true of an unknown node.
     fn suspects(&self, peer: NodeId) -> bool;
 
-    /// What it has seen, since it was made.
+    /// Counters since its creation.
     fn counts(&self) -> Counts;
 }
 
-/// What a [`Detector`] has to say.
+/// The output of a [`Detector`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// The peer may have crashed.
@@ -142,39 +144,39 @@ pub enum Output {
     Send(NodeId, Message),
 }
 
-/// Which incarnation of its node a frame is of: it rises with each start.
-/// [`Transport::incarnation`](crate::Transport::incarnation) has it. Where peers have no lives it is always the same.
+/// The incarnation of the node that sent a frame, which increases with each start; see
+/// [`Transport::incarnation`](crate::Transport::incarnation). Constant where incarnations are not tracked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
-/// What a [`Detector`] has seen.
+/// The counters of a [`Detector`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Suspicions, right and wrong.
     pub suspicions: u64,
-    /// Suspicions that ended by a sign of the same incarnation: they were wrong.
+    /// Wrong suspicions: a sign of life of the same incarnation ended them.
     pub mistakes: u64,
-    /// How often the detector itself was held up.
+    /// How often the detector itself was stalled.
     pub held_up: u64,
-    /// Frames, and rumours, of nodes that it does not watch.
+    /// Frames from, and rumours about, nodes that are not monitored.
     pub strangers: u64,
-    /// Frames, and rumours, of another incarnation than the one that is known.
+    /// Frames from, and rumours about, an incarnation other than the known one.
     pub stale: u64,
-    /// What only a liar says, or a node that is broken.
+    /// Messages that only a malicious or faulty node sends.
     pub nonsense: u64,
-    /// Messages of its own that nobody came for.
+    /// Its own messages that were dropped because they were not polled.
     pub unsent: u64,
 }
 
-/// Why a detector cannot be made of these settings.
+/// Why the settings of a detector are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// A time that must not be 0 is.
+    /// A duration that must be positive is 0.
     #[error("{0} must not be 0")]
     NoTime(&'static str),
-    /// Two that must be in this order are not.
+    /// The first setting exceeds the second.
     #[error("{0} must not exceed {1}")]
     Order(&'static str, &'static str),
     /// A number is outside of its range.

@@ -1,11 +1,12 @@
-//! The upper tail of the normal distribution, as a logarithm: the tail itself is 0 in a `f64` beyond 38 deviations.
+//! The logarithm of the upper tail of the normal distribution; the tail itself underflows to 0 in an `f64` beyond
+//! 38 deviations.
 
 use std::f64::consts::{LN_10, PI};
 
 /// ln of the probability that a standard normal variable exceeds `z`.
 ///
-/// Below 3 by Taylor's series of the middle, from there on by the continued fraction of Mills' ratio (Abramowitz and
-/// Stegun 26.2.10 and 26.2.14). Right to twelve digits, and finite for every finite `z` whose square is.
+/// Below 3 by the Taylor series around 0, above by the continued fraction of Mills' ratio (Abramowitz and Stegun
+/// 26.2.10 and 26.2.14). Accurate to twelve digits, and finite for every `z` whose square is finite.
 pub(super) fn ln_upper_tail(z: f64) -> f64 {
     if z < 0.0 {
         return (-ln_upper_tail(-z).exp()).ln_1p();
@@ -46,7 +47,7 @@ pub(super) fn deviations(phi: f64) -> f64 {
     }
 }
 
-/// A little more than log10(2), the level of the mean.
+/// A little more than log10(2), which is φ at the mean.
 pub(super) const LEVEL_MIN: f64 = 0.5;
 const SERIES_MAX: f64 = 3.0;
 const LEVELS: u32 = 100;
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
     use std::f64::consts::LN_2;
 
-    /// By mpmath, to fifty digits, and rounded.
+    /// Computed by mpmath to fifty digits and rounded.
     #[test]
     fn the_tail_is_what_tables_say() {
         for (z, ln_tail) in [

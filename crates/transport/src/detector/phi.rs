@@ -1,4 +1,4 @@
-//! Suspicion with a number: how unlikely a silence is, by what was learnt of the peer.
+//! The φ accrual detector: suspicion as a number, from the distribution of past gaps.
 
 use super::arrivals::{Arrivals, Timeout};
 use super::normal::{LEVEL_MIN, deviations, ln_upper_tail};
@@ -10,45 +10,46 @@ use std::time::Duration;
 
 /// The φ accrual failure detector (Hayashibara, Défago, Yared, Katayama 2004).
 ///
-/// [`phi`](Self::phi) is -log10 of the probability that a peer that lives is silent for so long or longer, if
-/// its gaps are normal with the mean and the deviation of the last ones. At 8 a live peer would be as silent
-/// once in a hundred million gaps, *if the model holds*; gaps of real networks have heavier tails, and the
-/// README has what that means in mistakes a day.
+/// [`phi`](Self::phi) is -log10 of the probability that a live peer is silent for so long or longer, if its
+/// gaps are normally distributed with the mean and standard deviation of the recent ones. At 8 a live peer
+/// would be as silent once in a hundred million gaps, *if the model holds*; gaps in real networks have
+/// heavier tails, and the README shows the resulting mistakes per day.
 ///
-/// Not eventually perfect as such: see the [module](super). Where it differs from the paper:
+/// Eventually perfect only under a bound: see the [module](super). Differences from the paper:
 ///
 /// | | here | why |
 /// |---|---|---|
-/// | φ | from the logarithm of the tail | beyond 38 deviations the tail is 0 in floating point |
-/// | the first gaps | a guess: `heartbeat`, a quarter of it as deviation | a window of nothing has neither |
-/// | the mean | is never below `heartbeat` | any frame counts, and traffic that stops is no crash |
-/// | gaps below half of `heartbeat` | are not learnt | bursts would push all that is known out of the window |
+/// | φ | computed from the logarithm of the tail | beyond 38 deviations the tail is 0 in floating point |
+/// | the first gaps | an estimate: mean `heartbeat`, deviation a quarter of it | an empty window has neither |
+/// | the mean | is never below `heartbeat` | any frame counts, and a pause in dense traffic is not a crash |
+/// | gaps below half of `heartbeat` | are not learnt | bursts would push everything else out of the window |
 /// | the gap that ends a suspicion | is not learnt | one long outage would hide the next one |
 #[derive(Clone, Debug)]
 pub struct PhiAccrual(Arrivals<Learnt>);
 
-/// What a [`PhiAccrual`] is told.
+/// The settings of a [`PhiAccrual`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PhiSettings {
-    /// A peer says something at least this often; the guess before anything was learnt.
+    /// The longest interval between a peer's frames; the estimate of the mean before any gap is
+    /// learnt.
     pub heartbeat: Duration,
-    /// The level at which a peer is suspected, from 0.5 to 1,000.
+    /// The value of φ at which a peer is suspected, from 0.5 to 1,000.
     pub threshold: f64,
     /// How many gaps are remembered, up to 4,096.
     pub gaps_max: usize,
-    /// However even the gaps were, the next one may differ by so much.
+    /// The least standard deviation, however regular the gaps were.
     pub deviation_min: Duration,
-    /// A silence beyond the usual that is nothing to worry about, as when memory is collected.
+    /// A tolerated pause added to the expected gap, for instance for garbage collection.
     pub pause_accepted: Duration,
-    /// Whatever was learnt, a longer silence is suspect.
+    /// The greatest timeout, whatever was learnt.
     pub timeout_max: Duration,
-    /// When it was itself held up.
+    /// How stalls of the detector itself are handled.
     pub attention: Attention,
 }
 
 impl PhiSettings {
-    /// For peers that say something every `heartbeat`: threshold 8, 1,000 gaps, deviations of a tenth at the
-    /// least, and suspicion after thirty in any case.
+    /// Settings for peers that send every `heartbeat`: threshold 8, 1,000 gaps, a deviation of at least a
+    /// tenth, and a timeout of at most thirty.
     #[must_use]
     pub fn of(heartbeat: Duration) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl PhiSettings {
         if self.heartbeat.is_zero() {
             Err(SettingsError::NoTime("heartbeat"))
         } else if self.deviation_min.is_zero() {
-            // Even gaps would make the least delay infinitely unlikely.
+            // With regular gaps and no deviation any delay would be infinitely unlikely.
             Err(SettingsError::NoTime("deviation_min"))
         } else if self.heartbeat > self.timeout_max {
             Err(SettingsError::Order("heartbeat", "timeout_max"))
@@ -82,7 +83,8 @@ impl PhiSettings {
 }
 
 impl PhiAccrual {
-    /// Watches `peers` from now on; one that never says anything counts as silent since then.
+    /// Monitors `peers` from `now` on; a peer from which nothing arrives counts as silent since
+    /// then.
     ///
     /// # Errors
     /// [`SettingsError`], when the settings contradict themselves.
@@ -97,14 +99,15 @@ impl PhiAccrual {
         Ok(Self(arrivals))
     }
 
-    /// How suspicious the silence of `peer` is now: it never falls while the silence lasts. `None` for a stranger.
+    /// The value of φ for `peer` now; it never decreases while the silence lasts. `None` if `peer` is not
+    /// monitored.
     #[must_use]
     pub fn phi(&self, now: Instant, peer: NodeId) -> Option<f64> {
         let (learnt, last) = self.0.timeout(peer)?;
         Some(learnt.phi(now.since(last)))
     }
 
-    /// The silence at which `peer` is suspected now; `None` for a stranger.
+    /// The current timeout of `peer`; `None` if it is not monitored.
     #[must_use]
     pub fn timeout(&self, peer: NodeId) -> Option<Duration> {
         self.0.timeout(peer).map(|(learnt, _)| learnt.timeout)
@@ -137,15 +140,15 @@ impl Detector for PhiAccrual {
     }
 }
 
-/// What was learnt of one incarnation of a peer.
+/// The learnt gaps of one incarnation of a peer.
 ///
-/// Invariant: `timeout` is where φ reaches the threshold, or `timeout_max`. It is kept because it is asked for more
-/// often than it changes; and that it is a time, to be compared with times, makes a run the same on machines whose
+/// Invariant: `timeout` is where φ reaches the threshold, or `timeout_max`. It is cached because it is read more
+/// often than it changes. Comparing durations instead of values of φ also makes runs identical on machines whose
 /// logarithms differ in the last digit.
 #[derive(Clone, Debug)]
 struct Learnt {
     settings: PhiSettings,
-    /// The threshold in deviations above the mean.
+    /// The threshold, in standard deviations above the mean.
     threshold: f64,
     window: Window,
     timeout: Duration,
@@ -165,7 +168,7 @@ impl Learnt {
 
     fn phi(&self, silence: Duration) -> f64 {
         let z = (silence.as_nanos() as f64 - self.mean()) / self.deviation();
-        // The negative zero of what is certain is no level.
+        // Avoids negative zero for a tail of probability 1.
         (-ln_upper_tail(z) / LN_10).max(0.0)
     }
 
@@ -213,5 +216,5 @@ fn first_window(settings: PhiSettings) -> Window {
     Window::guess(heartbeat, heartbeat / 4, settings.gaps_max)
 }
 
-/// Beyond any use, and far within what the tail's logarithm can tell.
+/// Far above any useful threshold, and well within the range of `ln_upper_tail`.
 const THRESHOLD_MAX: f64 = 1_000.0;

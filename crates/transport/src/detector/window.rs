@@ -1,9 +1,9 @@
-//! The last gaps between arrivals, with their mean and their deviation.
+//! The recent gaps between arrivals, with their mean and standard deviation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Gaps in nanoseconds, the newest last. The sums are whole numbers, so they do not drift, however long it goes on.
+/// Gaps in nanoseconds, the newest last. The sums are integers, so they accumulate no rounding error.
 ///
 /// Invariants: never empty, never longer than its length; `sum` and `squares` are those of `gaps`.
 #[derive(Clone, Debug)]
@@ -15,7 +15,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Begins with a guess, which two gaps stand for: `mean` more and less `deviation`.
+    /// A window with an initial estimate, represented by two gaps: `mean` plus and minus
+    /// `deviation`.
     pub(super) fn guess(mean: Duration, deviation: Duration, gaps_max: usize) -> Self {
         let mut window = Self {
             gaps: VecDeque::new(),
@@ -46,16 +47,16 @@ impl Window {
         self.sum as f64 / self.gaps.len() as f64
     }
 
-    /// In nanoseconds; of these gaps and not of what they may be a sample of.
+    /// In nanoseconds: the population deviation of these gaps, not a sample estimate.
     pub(super) fn deviation(&self) -> f64 {
         let count = self.gaps.len() as u128;
-        // n² times the variance, exactly: the difference of means of squares would lose all digits where gaps are even.
+        // n² times the variance, exactly. In floating point the difference would cancel to nothing for regular gaps.
         let spread = count * self.squares - self.sum.pow(2);
         (spread as f64).sqrt() / count as f64
     }
 }
 
-/// Thirteen days. So the squares of as many gaps as a window may have fit.
+/// Thirteen days. The sum of [`GAPS_MAX`] squares of it does not overflow.
 const GAP_NS_MAX: u64 = 1 << 50;
 /// The most gaps that a window may have.
 pub(super) const GAPS_MAX: usize = 1 << 12;

@@ -1,4 +1,4 @@
-//! What becomes of one message: a function of seed, link and number.
+//! The fate of one message, a function of seed, link and message number.
 
 use super::LinkFaults;
 use crate::NodeId;
@@ -10,14 +10,14 @@ pub(super) struct Fate {
     pub(super) lost: bool,
     pub(super) duplicated: bool,
     pub(super) reordered: bool,
-    /// How long it takes, and how much longer for being held back.
+    /// The delay, including the extra delay of a reordered message.
     pub(super) delay: Duration,
     pub(super) held_back: Duration,
 }
 
 impl Fate {
-    /// Of the message of this number from one node to another. All kinds are drawn for each message, by generators of
-    /// their own: one that is switched off leaves the others as they were.
+    /// Draws the fate of the message with this number from one node to another. Each kind of fault is drawn for each
+    /// message from its own generator, so that switching one off does not change the others.
     pub(super) fn draw(
         seed: u64,
         from: NodeId,
@@ -46,7 +46,7 @@ impl Fate {
     }
 }
 
-/// From 0 to 1, exclusively.
+/// Uniform in [0, 1).
 fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1_u64 << 53) as f64
 }

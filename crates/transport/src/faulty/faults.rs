@@ -1,4 +1,4 @@
-//! Which links fail, and how: a handle that may be held anywhere.
+//! The faults of each link, and the handle that changes them.
 
 use crate::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-/// What the links of a network do, to be changed at any time. Clones are handles to the same faults.
+/// The faults of a network's links, which may be changed at any time. Clones are handles to the same
+/// faults.
 ///
 /// One handle may serve all ends of a network in one process, or each process may have its own, with the same seed
 /// or another.
@@ -16,27 +17,28 @@ pub struct Faults {
     script: Arc<Mutex<Script>>,
 }
 
-/// What one direction of a link does to messages.
+/// The faults of one direction of a link.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkFaults {
-    /// How likely a message is lost, from 0 to 1.
+    /// The probability that a message is lost, from 0 to 1.
     pub loss: f64,
-    /// How likely it goes twice.
+    /// The probability that a message is sent twice, from 0 to 1.
     pub duplicate: f64,
-    /// How likely it is held back for [`reorder_by`](Self::reorder_by), so that later ones overtake it.
+    /// The probability that a message is delayed by [`reorder_by`](Self::reorder_by), so that later
+    /// ones overtake it.
     pub reorder: f64,
-    /// For how long.
+    /// The extra delay of a reordered message.
     pub reorder_by: Duration,
-    /// Each takes at least so long. What is merely delayed keeps its order.
+    /// The least delay of each message. Delays alone do not reorder messages.
     pub delay_min: Duration,
-    /// And at most so long.
+    /// The greatest delay of each message.
     pub delay_max: Duration,
-    /// What gets through in a second. What waits for it waits in its lane, control before bulk.
+    /// The bandwidth. Messages that wait for it queue in their lanes, control before bulk.
     pub bytes_per_second: Option<u64>,
 }
 
 impl LinkFaults {
-    /// A link that fails in no way.
+    /// No faults.
     pub const NONE: Self = Self {
         loss: 0.0,
         duplicate: 0.0,
@@ -47,7 +49,7 @@ impl LinkFaults {
         bytes_per_second: None,
     };
 
-    /// Whether a message that is not lost goes at once.
+    /// Whether messages that are not lost are sent without delay.
     pub(super) fn holds_nothing(&self) -> bool {
         let delays = !self.delay_min.is_zero() || !self.delay_max.is_zero();
         let reorders = self.reorder > 0.0 && !self.reorder_by.is_zero();
@@ -61,23 +63,23 @@ impl Default for LinkFaults {
     }
 }
 
-/// What the faults have done, at all ends that share the handle.
+/// Counts of injected faults, over all ends that share the handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FaultCounts {
-    /// Messages that a cut has swallowed, when they were sent or on their way.
+    /// Messages lost to a cut, when sent or in flight.
     pub cut: u64,
-    /// Messages that were lost by chance.
+    /// Messages lost at random.
     pub lost: u64,
-    /// Messages that went twice.
+    /// Messages sent twice.
     pub duplicated: u64,
-    /// Messages that were held back so that others overtake.
+    /// Messages delayed so that others overtake them.
     pub reordered: u64,
-    /// Messages for which a link that delays or is narrow had no room.
+    /// Messages lost because the queue of a delaying or bandwidth-limited link was full.
     pub overflowed: u64,
 }
 
-/// What holds of one direction of a link now.
+/// The current state of one direction of a link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OnLink {
     pub(super) seed: u64,
@@ -91,12 +93,12 @@ struct Script {
     of: BTreeMap<(NodeId, NodeId), LinkFaults>,
     cuts: BTreeSet<(NodeId, NodeId)>,
     counts: FaultCounts,
-    /// Of the ends that hold messages back.
+    /// The wakers of ends with delayed messages.
     wakers: BTreeMap<NodeId, Waker>,
 }
 
 impl Faults {
-    /// No faults at all, until they are set.
+    /// No faults until they are set. `seed` decides every later draw.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -105,18 +107,18 @@ impl Faults {
         }
     }
 
-    /// From now on every link does this, but those that were [set](Self::set) for themselves.
+    /// Sets the faults of every link that was not [set](Self::set) individually.
     pub fn set_all(&self, faults: LinkFaults) {
         self.change(|script| script.all = faults);
     }
 
-    /// From now on the link does this, one way.
+    /// Sets the faults of one direction of a link.
     pub fn set(&self, from: NodeId, to: NodeId, faults: LinkFaults) {
         self.change(|script| script.of.extend([((from, to), faults)]));
     }
 
-    /// From now on nothing gets from `from` to `to`, and what is on its way is lost. The other direction is
-    /// not touched.
+    /// Drops all messages from `from` to `to` from now on, including those in flight. The other direction
+    /// is not affected.
     pub fn cut(&self, from: NodeId, to: NodeId) {
         self.cut_one_way(&[from], &[to]);
     }
@@ -126,13 +128,14 @@ impl Faults {
         self.change(|script| script.cuts.retain(|cut| *cut != (from, to)));
     }
 
-    /// Nothing gets from one of `from` to one of `to` any more; the other way it does.
+    /// Cuts every link from a node of `from` to a node of `to`; the opposite direction keeps
+    /// working.
     pub fn cut_one_way(&self, from: &[NodeId], to: &[NodeId]) {
         self.change(|script| script.cuts.extend(pairs(from, to)));
     }
 
-    /// Nothing gets from one side to the other any more, either way. Whoever is on neither side reaches both:
-    /// a *bridge*.
+    /// Cuts every link between the two sides, in both directions. A node on neither side reaches both: a
+    /// *bridge*.
     pub fn partition(&self, one_side: &[NodeId], other_side: &[NodeId]) {
         self.change(|script| {
             script.cuts.extend(pairs(one_side, other_side));
@@ -140,12 +143,12 @@ impl Faults {
         });
     }
 
-    /// Undoes every cut. What links do else they go on doing.
+    /// Undoes every cut. Other faults stay.
     pub fn heal_all(&self) {
         self.change(|script| script.cuts.clear());
     }
 
-    /// Undoes everything.
+    /// Removes all cuts and faults.
     pub fn clear(&self) {
         self.change(|script| {
             script.cuts.clear();
@@ -154,13 +157,13 @@ impl Faults {
         });
     }
 
-    /// Whether a link is cut, one way.
+    /// Whether this direction of a link is cut.
     #[must_use]
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         self.lock().cuts.contains(&(from, to))
     }
 
-    /// What they have done so far.
+    /// The faults injected so far.
     #[must_use]
     pub fn counts(&self) -> FaultCounts {
         self.lock().counts
@@ -179,7 +182,8 @@ impl Faults {
         count(&mut self.lock().counts);
     }
 
-    /// The task of this end is woken when something changes; only that of the last call is.
+    /// Registers the task of this end to be woken when the faults change; only the last call's task
+    /// is woken.
     pub(super) fn wake_later(&self, end: NodeId, waker: &Waker) {
         self.lock().wakers.insert(end, waker.clone());
     }
@@ -193,7 +197,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Script> {
-        // No code runs under the lock that could leave it half changed.
+        // A poisoned lock is safe to use: no panic can leave the script partially changed.
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

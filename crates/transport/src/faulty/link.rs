@@ -1,4 +1,4 @@
-//! What waits in one direction of a link: for a flush, for its turn on a narrow link, and for its time.
+//! One direction of a link: messages that await a flush, bandwidth, or the end of their delay.
 
 use super::fate::Fate;
 use super::faults::OnLink;
@@ -8,23 +8,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Messages go from `staged` by a flush to `waiting`, from there when the link is free to `under_way`, and from there
-/// when their time has come.
+/// A flush moves messages from `staged` to `waiting`; when the link is free they move on to `under_way`, and they are
+/// sent when their delay is over.
 ///
-/// Invariants: each of the three has the bounds of both lanes; of what was not held back, and of one lane, none
-/// overtakes another.
+/// Invariants: each of the three has the bounds of both lanes; messages of one lane that are not reordered keep
+/// their order.
 #[derive(Debug)]
 pub(super) struct Link {
     numbers: u64,
     staged: Outbox<Held>,
     waiting: Outbox<Held>,
-    /// By when it is due, and then in the order in which it left.
+    /// Ordered by due time, then by departure.
     under_way: BTreeMap<(Instant, u64), (Lane, Parcel)>,
     under_way_bytes: usize,
     departures: u64,
-    /// When the last message has left, on a narrow link.
+    /// When a bandwidth-limited link has finished sending the last message.
     free_at: Option<Instant>,
-    /// When the last one of each lane is due.
+    /// When the last message of each lane is due.
     last_due: [Option<Instant>; 2],
     lost: u64,
 }
@@ -33,7 +33,7 @@ pub(super) struct Link {
 struct Held {
     parcel: Parcel,
     fate: Fate,
-    /// When it was flushed.
+    /// When the message was flushed.
     since: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Link {
 }
 
 impl Link {
-    /// The number of the next message.
+    /// Returns the number of the next message.
     pub(super) fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
@@ -83,7 +83,7 @@ impl Link {
         }
     }
 
-    /// What has its turn leaves.
+    /// Moves messages onto the link as far as its bandwidth allows by `now`.
     pub(super) fn depart(&mut self, now: Instant, faults: &OnLink) {
         if faults.link.bytes_per_second.is_none() {
             self.free_at = None;
@@ -92,7 +92,7 @@ impl Link {
             let Some((lane, held)) = self.waiting.pop() else {
                 return;
             };
-            // A timer is late, and a link that is never idle loses nothing by that.
+            // Timers fire late; counting from the flush keeps a busy link at its full bandwidth.
             let since = held.since.unwrap_or(now);
             let begin = self.free_at.map_or(since, |free_at| free_at.max(since));
             let bytes = held.parcel.len();
@@ -126,7 +126,7 @@ impl Link {
             .insert((due, self.departures), (lane, held.parcel));
     }
 
-    /// The next message whose time has come.
+    /// The next message that is due.
     pub(super) fn arrive(&mut self, now: Instant) -> Option<(Lane, Parcel)> {
         let first = self.under_way.first_entry()?;
         if first.key().0 > now {
@@ -137,14 +137,14 @@ impl Link {
         Some((lane, parcel))
     }
 
-    /// When something happens here next.
+    /// The time of the next event on this link.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let due = self.under_way.first_key_value().map(|((due, _), _)| *due);
         let free = self.free_at.filter(|_| !self.waiting.is_empty());
         due.into_iter().chain(free).min()
     }
 
-    /// How many had no room, since the last question.
+    /// How many messages were lost to full queues since the last call.
     pub(super) fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
     }
@@ -157,5 +157,5 @@ fn time_of(bytes: usize, bytes_per_second: u64) -> Duration {
 
 const UNDER_WAY_MAX: usize = LaneLimits::CONTROL.messages_max + LaneLimits::BULK.messages_max;
 const UNDER_WAY_BYTES_MAX: usize = LaneLimits::CONTROL.bytes_max + LaneLimits::BULK.bytes_max;
-/// Whatever takes longer takes as long.
+/// The longest delay; longer ones are shortened to it.
 const FAR: Duration = Duration::from_secs(365 * 86_400);

@@ -1,4 +1,4 @@
-//! Links that fail on purpose, around any transport: feature `faulty`.
+//! Fault injection around any transport: feature `faulty`.
 
 mod fate;
 mod faults;
@@ -15,19 +15,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 pub use faults::{FaultCounts, Faults, LinkFaults};
 
-/// A transport whose links lose, delay, repeat, reorder, are narrow, or are cut, as [`Faults`] says.
+/// A transport whose links lose, delay, duplicate or reorder messages, have limited bandwidth, or
+/// are cut, as configured by [`Faults`].
 ///
-/// Faults strike what is sent, between this end and the transport inside, which carries as before what is left. So
-/// each direction of a link is its own, and a link between two processes is cut by whoever drives the sender's. With no
-/// fault on it is the transport inside and nothing else. Counted is by [`Faults::counts`].
+/// Faults apply to outgoing messages, before they reach the wrapped transport. The two directions of a link are
+/// therefore independent, and a link between two processes is cut in the sender's process. Without faults it behaves
+/// exactly as the wrapped transport. [`Faults::counts`] counts the injected faults.
 ///
-/// **The same seed and the same calls give the same fates.** What becomes of the n-th message to a peer
-/// depends on seed, sender, peer and n, and each kind of fault is drawn for itself, so one that is switched
-/// on leaves the others as they were. When a delayed message arrives is a matter of clocks, and not promised.
+/// **The same seed and the same calls give the same fates.** The fate of the n-th message to a peer depends
+/// on seed, sender, peer and n, and each kind of fault is drawn independently, so that switching one on does
+/// not change the others. The arrival time of a delayed message depends on clocks and is not reproducible.
 ///
-/// What is delayed leaves when the owner polls [`poll_recv`](Transport::poll_recv), which an owner does that waits for
-/// messages; it is woken for it. So whoever delays needs a `tokio` runtime with a clock. What waits in a
-/// link is bounded, by lane, as elsewhere.
+/// A delayed message is sent when the owner polls [`poll_recv`](Transport::poll_recv); an owner that waits for
+/// messages is woken for it. Delays therefore need a `tokio` runtime with time enabled. The queues of a link are
+/// bounded by lane, as elsewhere.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -61,12 +62,12 @@ pub struct Faulty<T> {
     id: NodeId,
     faults: Faults,
     links: BTreeMap<NodeId, Link>,
-    /// When something is due that waits in a link.
+    /// Fires when the next delayed message is due.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T: Transport> Faulty<T> {
-    /// The end of node `id`, whose messages go by what `faults` says.
+    /// The end of node `id`, whose outgoing messages are subject to `faults`.
     #[must_use]
     pub fn new(id: NodeId, inner: T, faults: &Faults) -> Self {
         Self {
@@ -78,13 +79,13 @@ impl<T: Transport> Faulty<T> {
         }
     }
 
-    /// The transport inside.
+    /// The wrapped transport.
     #[must_use]
     pub fn inner(&self) -> &T {
         &self.inner
     }
 
-    /// Hands over what is due; `true` when that was something.
+    /// Sends the messages that are due; `true` when there were any.
     fn release(&mut self, now: Instant) -> bool {
         let mut released = false;
         for (to, link) in &mut self.links {
@@ -94,7 +95,7 @@ impl<T: Transport> Faulty<T> {
             let faults = self.faults.on(self.id, *to);
             link.depart(now, &faults);
             while let Some((lane, parcel)) = link.arrive(now) {
-                // What was under way when the link was cut is lost.
+                // Messages in flight when the link was cut are lost.
                 if faults.cut {
                     self.faults.count(|counts| counts.cut += 1);
                 } else {
@@ -108,7 +109,7 @@ impl<T: Transport> Faulty<T> {
         released
     }
 
-    /// Waits for what is due next. `true` when that is now.
+    /// Arms the timer for the next due message. `true` when one is due now.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.links.values().filter_map(Link::poll_timeout).min();
         let Some(due) = due else {
@@ -161,7 +162,7 @@ impl<T: Transport> Transport for Faulty<T> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         loop {
             if self.links.values().any(|link| !link.is_empty()) {
-                // Whoever changes the faults wakes those whose messages wait for the old ones.
+                // A change of faults wakes the ends whose messages are delayed by the old ones.
                 self.faults.wake_later(self.id, cx.waker());
                 if self.release(Instant::now()) {
                     self.inner.flush();

@@ -1,4 +1,4 @@
-//! Each fault alone, on a network in memory, by a clock that is paused.
+//! Each fault alone, on an in-memory network with a paused clock.
 
 use super::*;
 use crate::{Memory, MemoryNetwork};
@@ -17,7 +17,7 @@ struct Net {
     begin: Instant,
 }
 
-/// What arrived: by whom, at whom, after how many milliseconds, and its number.
+/// An arrival: sender, receiver, milliseconds since the start, and the message's number.
 type Arrival = (NodeId, NodeId, u64, u64);
 
 impl Net {
@@ -44,14 +44,14 @@ impl Net {
         self.end(from).flush();
     }
 
-    /// All ends are driven for so long, as loops drive them.
+    /// Drives all ends for so long, as their owners' loops would.
     async fn run(&mut self, millis: u64) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
         let mut until = std::pin::pin!(sleep(Duration::from_millis(millis)));
         let (begin, ends) = (self.begin, &mut self.ends);
         poll_fn(|cx| {
             for end in ends.iter_mut() {
-                // A turn of a loop takes what is there without leaving a waker.
+                // A loop's turn polls available messages without registering a waker.
                 let mut nobody = Context::from_waker(Waker::noop());
                 while let Poll::Ready(Some((from, bytes))) = end.poll_recv(&mut nobody) {
                     arrivals.push(arrival(begin, end, from, &bytes));
@@ -224,7 +224,7 @@ async fn a_cut_is_one_way_and_swallows_what_is_on_its_way() {
     assert_eq!(numbers(&net.run(500).await), [3]);
 }
 
-/// Who reaches whom, of three.
+/// The pairs of three nodes that reach each other.
 async fn reached(net: &mut Net) -> Vec<(u64, u64)> {
     for from in [ONE, TWO, THREE] {
         for to in [ONE, TWO, THREE].into_iter().filter(|to| *to != from) {

@@ -87,7 +87,7 @@ fn every_reason_survives_the_wire() {
         Refused::Twin,
         Refused::Leap,
         Refused::Unconfirmed,
-        Refused::Doubted,
+        Refused::RolledBack,
         Refused::Other(999),
     ];
     for reason in named {
@@ -173,7 +173,7 @@ fn every_reason_keeps_its_code() {
         (12, Refused::Twin),
         (13, Refused::Leap),
         (14, Refused::Unconfirmed),
-        (15, Refused::Doubted),
+        (15, Refused::RolledBack),
         (16, Refused::Certificate),
     ];
     for (code, reason) in codes {

@@ -1,4 +1,4 @@
-//! The task that accepts connections, and one for each connection that reads what a peer sends.
+//! The task that accepts connections, and a task for each connection that reads from its peer.
 
 use super::dial::read_greeting;
 use super::events::{Source, tell};
@@ -34,8 +34,8 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
             accepted = shared.accept() => accepted,
             Some(ended) = connections.join_next() => {
                 match ended.map_err(JoinError::try_into_panic) {
-                    // A broken invariant of our own, not the peer's doing: this task ends of it too, and
-                    // with it the transport.
+                    // A bug in this crate, not caused by the peer: it ends this task and with it the
+                    // transport.
                     Err(Ok(panic)) => resume_unwind(panic),
                     Ok(()) | Err(Err(_)) => continue,
                 }
@@ -47,10 +47,12 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
                 let ip = address.ip().to_canonical();
                 let place = handshakes.take(ip, shared.peers.are_at(ip));
                 connections.spawn(receive_from(shared.clone(), stream, address, place));
-                // Whoever had to go for it frees a descriptor before the next one comes.
+                // Lets a displaced connection release its descriptor before the next one is
+                // accepted.
                 yield_now().await;
             }
-            // Out of descriptors, most likely: it passes, and trying at full speed would not help.
+            // Most likely out of descriptors, which is temporary; retrying without a pause would
+            // not help.
             Some(Err(error)) => {
                 count(&shared.counters.accepts_failed);
                 tell!(shared, warn, "accept_failed", Source::Here, %error, "cannot accept a connection");
@@ -86,21 +88,22 @@ async fn receive_from(shared: Arc<Shared>, stream: TcpStream, address: SocketAdd
             return;
         }
     };
-    // It has said who it is. What is made of that may take longer than a crowd lets anybody keep a place.
+    // The hello is complete. Judging it may take longer than a place lasts under many connection
+    // attempts.
     drop(place);
     let welcomed = timeout_at(deadline, welcome(&shared, &mut stream, &greeting, address)).await;
     drop(room);
     match welcomed {
         Ok(Ok(true)) => listen_to(&shared, &stream, &greeting.hello, address).await,
         Ok(Ok(false)) => {}
-        // It tries again, if it is a peer.
+        // If it is a peer, it tries again.
         Ok(Err(_)) | Err(_) => {
             tracing::debug!(node = %greeting.hello.node, %address, "a hello was not answered in time");
         }
     }
 }
 
-/// Receives from a peer that is welcome, for as long as its connection lives and is its last.
+/// Receives from an admitted peer until its connection ends or a later one replaces it.
 async fn listen_to(shared: &Shared, stream: &Wire, hello: &Hello, address: SocketAddr) {
     let node = hello.node;
     let Some((peer, number)) = shared.open_inbound(hello) else {
@@ -123,14 +126,14 @@ async fn listen_to(shared: &Shared, stream: &Wire, hello: &Hello, address: Socke
     );
 }
 
-/// Somebody who could be a peer, and room to hear it out.
+/// A connection with a complete hello, and the permit under which it is judged.
 struct Heard {
     stream: Wire,
     greeting: Greeting,
     room: OwnedSemaphorePermit,
 }
 
-/// The first words on a connection. `None`: they were answered.
+/// Reads the greeting of a connection. `None`: it was answered and needs nothing more.
 async fn hear(
     shared: &Shared,
     stream: TcpStream,
@@ -176,12 +179,12 @@ async fn hear(
         }
     };
     stream.write_all(&answer.encode()).await?;
-    // Whether it hears that out is its own affair.
+    // A failure to deliver the answer is ignored.
     let _parted = stream.part().await;
     Ok(None)
 }
 
-/// Room for whoever says that it is a peer, if its certificate says so too.
+/// A permit for a connection that claims to be a peer, if its certificate agrees.
 fn room_for(
     shared: &Shared,
     stream: &Wire,
@@ -200,7 +203,7 @@ fn room_for(
     room.ok_or(Refused::Unconfirmed)
 }
 
-/// Ends a connection on which nobody has shown that it is a node. Nothing was read of it but its handshake.
+/// Closes a connection that did not authenticate as a node. Only its handshake was read.
 async fn turn_away(
     shared: &Shared,
     mut stream: Wire,
@@ -220,16 +223,16 @@ async fn turn_away(
 }
 
 impl Shared {
-    /// Counts whoever has come and is not believed, and tells of it.
+    /// Counts and logs an incoming connection that is not trusted.
     fn tell_untrusted(&self, reason: Untrusted, address: SocketAddr) {
         self.counters.untrusted(reason);
         tell!(
             self, warn, "untrusted", Source::Address(address.ip()),
-            %address, %reason, "somebody has not shown that it is a node of this cluster"
+            %address, %reason, "a connection has not authenticated as a node of this cluster"
         );
     }
 
-    /// Counts the CAs that are not believed because they have expired, and tells it.
+    /// Counts and logs the CAs that are not trusted because they have expired.
     pub(crate) fn tell_expired(&self) {
         let expired = self.guard.expired();
         if expired > 0 {
@@ -240,22 +243,22 @@ impl Shared {
                 "authority_expired",
                 Source::Here,
                 expired,
-                "a CA has expired and is not believed"
+                "a CA has expired and is not trusted"
             );
         }
     }
 
-    /// Counts a peer that is not believed any more, and tells of it.
+    /// Counts and logs a connected peer that is no longer trusted.
     pub(crate) fn tell_distrust(&self, peer: NodeId, reason: Untrusted) {
         self.counters.untrusted(reason);
         tell!(
             self, warn, "distrusted", Source::Peer(peer),
-            %peer, %reason, "a peer is not believed any more: its connection ends"
+            %peer, %reason, "a peer is no longer trusted: its connection is closed"
         );
     }
 }
 
-/// Answers a hello that could be a peer's, and tells whether that is welcome.
+/// Answers a hello that names a peer, and returns whether it is admitted.
 async fn welcome(
     shared: &Shared,
     stream: &mut Wire,
@@ -275,13 +278,13 @@ async fn welcome(
     };
     stream.write_all(&answer.encode()).await?;
     if verdict.is_err() {
-        // Whether the refused node hears it out is its own affair.
+        // A failure to deliver the refusal is ignored.
         let _parted = stream.part().await;
     }
     Ok(verdict.is_ok())
 }
 
-/// Hands over what the peer sends until its stream ends or breaks the format.
+/// Delivers the peer's messages until its stream ends or is corrupted.
 async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, stream: &Wire) {
     let (node, incarnation) = (hello.node, hello.boot);
     let mut decoder = Decoder::new(shared.limits.frame_bytes_max);
@@ -316,8 +319,8 @@ async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, strea
     }
 }
 
-/// Shows the dialer that this end lives, also while it reads nothing because its owner takes
-/// nothing; and tells it when another incarnation of it has come.
+/// Sends pulses to the dialer, even while nothing is read because the owner does not poll, and
+/// notifies it when another incarnation of it has connected.
 async fn pulse(stream: &Wire, every: Duration, peer: &Peer) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -328,7 +331,7 @@ async fn pulse(stream: &Wire, every: Duration, peer: &Peer) {
         };
         match stream.try_write(&[IoSlice::new(&[byte])]) {
             Ok(_) => {}
-            // Then there are pulses under way already.
+            // Earlier pulses are still in the send buffer.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => return,
         }

@@ -1,4 +1,4 @@
-//! What a TCP transport needs to know, and its limits.
+//! The configuration and limits of the TCP transport.
 
 use super::guard::Guard;
 use super::probe::heard_for;
@@ -11,23 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the
-/// names were found to fit, and after the incarnation was found at the address that the peer is known by: the place
-/// to pin a node's name to its disk. It may wait, on a thread that is for that. If it panics, the peer is
-/// refused as [`Refused::Unjudged`], which is told in the log, and may try again.
+/// Whether to admit a peer with this hello. Called for every connection, inbound and outbound, after its ids were
+/// checked and its incarnation was confirmed at the peer's configured address; this is the place to pin a node's id
+/// to its disk. It runs on a blocking thread. If it panics, the peer is refused as [`Refused::Unjudged`], the panic
+/// is logged, and the peer may try again.
 pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
 
-/// Told of an incarnation that was refused as [`Refused::Stale`] or [`Refused::Twin`], when it was found at the
-/// address that the peer is known by, on a connection that was begun after the later incarnation, or the other that
-/// counts alike, had been met: the peer runs on a disk that was put back, or on a copy. It may wait, and
-/// panic, as [`Admit`] may.
-pub type Doubt = Arc<dyn Fn(&Hello) + Send + Sync>;
+/// Called with an incarnation that was refused as [`Refused::Stale`] or [`Refused::Twin`], when it was confirmed at
+/// the peer's configured address on a connection opened after the later incarnation, or the other one with the same
+/// boot counter, was recorded: the peer runs on a disk that was restored from an older state, or on a copy. It may
+/// block or panic, as [`Admit`] may.
+pub type OnRollback = Arc<dyn Fn(&Hello) + Send + Sync>;
 
 /// Where to listen for peers.
 pub enum Listen {
-    /// At this address. Port 0 takes a free one.
+    /// On this address. Port 0 takes a free port.
     Address(SocketAddr),
-    /// At a socket that listens already, so that the port can be known before the transport exists.
+    /// On a socket that already listens, so that the port is known before the transport exists.
     Bound(std::net::TcpListener),
 }
 
@@ -52,71 +52,67 @@ impl fmt::Debug for Listen {
     }
 }
 
-/// Configuration of [`Tcp`](crate::Tcp): made by [`TcpConfig::new`] with defaults that can be
-/// changed.
+/// Configuration of [`Tcp`](crate::Tcp), with defaults by [`TcpConfig::new`].
 ///
-/// What the transport may hold in memory is bounded by these, for each peer: outbound
-/// `control.bytes_max`, `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a
-/// read buffer of 64 KiB. With TLS each connection takes up to 128 KiB more once both ends have shown who they
-/// are, and half of that before.
+/// These limits bound the memory of the transport, for each peer: outbound `control.bytes_max`,
+/// `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a read buffer of 64 KiB. With TLS
+/// each connection takes up to 128 KiB more once both ends are authenticated, and half of that before.
 #[non_exhaustive]
 pub struct TcpConfig {
-    /// Who this node is.
+    /// The identity of this node.
     pub hello: Hello,
     /// Where it listens.
     pub listen: Listen,
-    /// How connections are protected. Default: nothing is chosen, and then this node speaks plain TCP and stays on
-    /// its machine.
+    /// How connections are protected. Default: `None`, which restricts this node to plain TCP on loopback.
     pub security: Option<Security>,
-    /// The peers and where they listen (`host:port`), each at an address of its own. An entry of the node
-    /// itself is not dialed, and need not be where it listens.
+    /// The peers and their addresses (`host:port`), each different. An entry for the node itself is not
+    /// dialed, and may differ from its listening address.
     pub peers: BTreeMap<NodeId, String>,
-    /// The longest message, sent or received. Larger ones are dropped here and refused there.
-    /// Default 16 MiB, at most 4 GiB.
+    /// The longest message in bytes. Longer ones are dropped when sent and close the connection
+    /// when received. Default 16 MiB, at most 4 GiB.
     pub frame_bytes_max: usize,
-    /// What may wait in the control lane of one peer.
+    /// The limits of each peer's control lane.
     pub control: LaneLimits,
-    /// What may wait in the bulk lane of one peer.
+    /// The limits of each peer's bulk lane.
     pub bulk: LaneLimits,
-    /// What may have arrived from one peer and wait for `poll_recv`; each message counts 128 bytes
-    /// more than it has, so that this bounds their number too. When it is reached the peer's
-    /// connection is not read. Default 32 MiB.
+    /// The most bytes received from one peer that may wait for `poll_recv`. Each message counts 128
+    /// bytes more than its length, so that this bounds their number too. When the limit is reached,
+    /// the peer's connection is not read. Default 32 MiB.
     pub inbox_bytes_max: usize,
-    /// How many connections from addresses that are no peers' may be open that have not said who they
-    /// are. Default 64. Where there are as many, the newest takes the place of the oldest of the
-    /// address that has most.
+    /// The most open connections without a complete hello from addresses that are not peers'. Default
+    /// 64. At the limit, a new connection replaces the oldest of the address that has the most.
     pub handshakes_max: usize,
-    /// The same for one address, and for each address of a peer beside those. Default 16. A network
-    /// of IPv6 that is 64 bits long counts as one address, unless it is a peer's.
+    /// The same for a single address; each peer's address has this many besides those. Default 16.
+    /// An IPv6 /64 network counts as one address, except for peers' addresses.
     pub handshakes_address_max: usize,
-    /// How long connecting and saying hello may take, in both directions. Default 2 s. An incarnation of a peer that
-    /// was not met yet waits for up to three quarters of it: for the peer to say at its own address that it
-    /// lives it, and for an earlier one that is connected to show that it lives. Of these three quarters seven
-    /// eighths must be longer than `pulse_interval`, or two copies of a disk are not told from a restart.
+    /// The time limit for connecting and exchanging hellos, in both directions. Default 2 s. A new incarnation of a
+    /// peer waits for up to three quarters of it: for the peer to confirm it at its own address, and for a sign of
+    /// life from an earlier incarnation that is still connected. Seven eighths of these three quarters must be
+    /// longer than `pulse_interval`; otherwise two copies of a disk cannot be distinguished from a restart.
     pub handshake_timeout: Duration,
     /// The first wait after a failed attempt to connect. Default 20 ms.
     pub backoff_min: Duration,
     /// The longest wait between two attempts. Default 1 s.
     pub backoff_max: Duration,
-    /// How often an acceptor shows the dialer that it lives. Default 1 s.
+    /// How often an acceptor sends a pulse to the dialer. Default 1 s.
     pub pulse_interval: Duration,
-    /// How long a dialer hears nothing before it gives the connection up, as after a partition or a
-    /// power cut. Default 5 s.
+    /// How long a dialer receives nothing before it closes the connection, for instance after a
+    /// partition or a power failure. Default 5 s.
     pub silence_max: Duration,
-    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a
-    /// small one keeps control quick under bulk. Default: the system's choice.
+    /// The kernel's send buffer for each connection. Control cannot overtake what is in it, so a
+    /// small buffer keeps control prompt under bulk load. Default: the system's choice.
     pub send_buffer_bytes: Option<u32>,
-    /// The last incarnations that peers were met in, before this transport. Those need no proof, and earlier ones
-    /// are refused. Default: none.
+    /// The last incarnations of peers that are known from before. They need no confirmation, and earlier ones are
+    /// refused. Default: none.
     pub known: BTreeMap<NodeId, LastIncarnation>,
-    /// Whether a peer is welcome. Default: every one.
+    /// Whether to admit a peer. Default: admits every peer.
     pub admit: Admit,
-    /// Told of peers whose disk was put back. Default: nobody.
-    pub doubt: Doubt,
+    /// Called for peers whose disk was restored from an older state. Default: does nothing.
+    pub on_rollback: OnRollback,
 }
 
 impl TcpConfig {
-    /// The defaults for this node and these peers.
+    /// A configuration with defaults for this node and these peers.
     #[must_use]
     pub fn new(hello: Hello, listen: impl Into<Listen>, peers: BTreeMap<NodeId, String>) -> Self {
         Self {
@@ -138,7 +134,7 @@ impl TcpConfig {
             send_buffer_bytes: None,
             known: BTreeMap::new(),
             admit: Arc::new(|_| Ok(())),
-            doubt: Arc::new(|_| {}),
+            on_rollback: Arc::new(|_| {}),
         }
     }
 
@@ -179,15 +175,15 @@ impl TcpConfig {
     }
 }
 
-/// Whether this node may listen here, and dial those of its peers whose addresses are no names: those are looked
-/// at when they are looked up.
+/// Checks that this node may listen here and dial those peers that are given by IP address. Peers given by name
+/// are checked when the name is resolved.
 pub(crate) fn check_reach(
     guard: &Guard,
     listens: SocketAddr,
     own: NodeId,
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<(), BindError> {
-    // An entry of the node itself is where others reach it, and not where it listens.
+    // An entry for the node itself is the address at which others reach it, not where it listens.
     let others = peers.iter().filter(|(id, _)| **id != own);
     let literal = others.filter_map(|(_, address)| address.parse::<SocketAddr>().ok());
     let mut all = [listens].into_iter().chain(literal);
@@ -197,9 +193,9 @@ pub(crate) fn check_reach(
     }
 }
 
-/// Two nodes that are said to be at one address, if there are any, as far as the texts tell: an
-/// address may be written in several ways, and a name in capitals or not. Whether two names lead to one
-/// address shows only when they are dialed.
+/// Two nodes configured with the same address, if there are any. Different spellings of an address and
+/// the case of names are taken into account; two names that resolve to one address are detected only
+/// when dialed.
 #[must_use]
 pub fn shared_address(peers: &BTreeMap<NodeId, String>) -> Option<(NodeId, NodeId)> {
     let mut at = BTreeMap::new();
@@ -227,39 +223,39 @@ impl fmt::Debug for TcpConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The address cannot be listened at.
+    /// Listening on the address failed.
     #[error("cannot listen for peers")]
     Listen(#[source] io::Error),
-    /// Two peers, or a peer and the node itself, are said to be at one address.
-    #[error("{one} and {two} are said to be at one address")]
+    /// Two peers, or a peer and the node itself, have the same address.
+    #[error("{one} and {two} have the same address")]
     SharedAddress {
-        /// One of them.
+        /// The first node.
         one: NodeId,
-        /// The other.
+        /// The second node.
         two: NodeId,
     },
-    /// Others than this machine reach an address, and how connections are protected was not chosen.
+    /// An address is reachable from other machines, and [`TcpConfig::security`] was not set.
     #[error(
         "connections at {address} leave this machine, and nothing protects them: {}",
         Security::WAYS_OUT
     )]
     Unprotected {
-        /// Where this node was to listen, or a peer's.
+        /// The address of a peer, or to listen on.
         address: SocketAddr,
     },
-    /// The certificates of [`Security::Tls`] are of no use.
+    /// The certificates of [`Security::Tls`] are not usable.
     #[cfg(feature = "tls")]
     #[error("cannot use these certificates")]
     Tls(#[from] crate::tls::TlsError),
-    /// A limit of the configuration makes no sense.
+    /// A limit of the configuration is invalid.
     #[error("the limit {name} is out of its range")]
     Limit {
-        /// The field's name.
+        /// The name of the field.
         name: &'static str,
     },
 }
 
-/// A day: beyond it a wait is a mistake, and adding it to an instant might fail.
+/// One day: a longer wait is a mistake, and adding it to an instant might overflow.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The task that keeps a connection to one peer and writes what its owner's thread could not.
+//! The task that maintains the connection to one peer and writes what the owner's thread could not.
 
 use super::events::{Source, tell};
 use super::judge::Way;
@@ -21,12 +21,12 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, lookup_host};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Dials at once, so that the first election finds its peers, and again whenever the connection
-/// ends.
+/// Dials at once, so that peers are connected by the first election, and again whenever the
+/// connection ends.
 pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId, peer: Arc<Peer>) {
     let seed = shared.hello.node.0.rotate_left(32) ^ shared.hello.boot.rotate_left(16) ^ id.0;
     let mut backoff = Backoff::new(shared.limits.backoff_min, shared.limits.backoff_max, seed);
-    // A peer that is down is told once: it is tried again and again, and says nothing new.
+    // An unreachable peer is logged once, not at every attempt.
     let mut told = false;
     loop {
         match connect(&shared, id, &peer, None).await {
@@ -36,8 +36,8 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId, peer: Arc<Pe
                 while let Some(next) = serve(&shared, id, &peer, stream).await {
                     stream = next;
                 }
-                // One that breaks as soon as it is made is no success: a peer in a crash loop is
-                // not dialed at full speed.
+                // A connection that breaks immediately does not reset the backoff, so that a peer
+                // in a crash loop is not dialed continuously.
                 if since.elapsed() >= shared.limits.backoff_max {
                     backoff.reset();
                 }
@@ -51,7 +51,7 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId, peer: Arc<Pe
     }
 }
 
-/// Counts an attempt that led to nothing, and tells why.
+/// Counts and logs a failed attempt.
 fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut bool) {
     let (counters, source) = (&shared.counters, Source::Peer(id));
     match error {
@@ -59,7 +59,7 @@ fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut
             count(&counters.refused_by_peers);
             tell!(
                 shared, warn, "own_address", source, peer = %id, address = %peer.address(),
-                "the address of a peer leads to this node, or to another that runs under its name"
+                "the address of a peer leads to this node, or to another with the same id"
             );
         }
         DialError::Refused(reason) => {
@@ -71,7 +71,7 @@ fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut
             counters.untrusted(reason);
             tell!(
                 shared, warn, "untrusted", source, peer = %id, address = %peer.address(), %reason,
-                "whoever is at the peer's address has not shown that it is the peer"
+                "the node at the peer's address has not authenticated as the peer"
             );
         }
         DialError::Io(error) => {
@@ -93,14 +93,14 @@ fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut
 #[derive(Debug)]
 enum DialError {
     Io(io::Error),
-    /// By the peer.
+    /// The peer refused this node.
     Refused(Refused),
     /// This node refused the peer.
     Unwelcome,
     Untrusted(Untrusted),
-    /// There is a connection already that differs in nothing.
+    /// The new connection would have the same certificates as the existing one.
     Alike,
-    /// The peer takes too long.
+    /// The peer did not answer in time.
     Late,
 }
 
@@ -110,7 +110,7 @@ impl From<io::Error> for DialError {
     }
 }
 
-/// A connection on which both have said hello; of use only if it differs from this one.
+/// A connection after the exchange of hellos; fails if its certificates are those of `this` one.
 async fn connect(
     shared: &Shared,
     id: NodeId,
@@ -157,7 +157,7 @@ async fn greet(shared: &Shared, id: NodeId, stream: &Wire) -> Result<(), DialErr
     judged.map_err(|_| DialError::Unwelcome)
 }
 
-/// Connects to the first of the name's addresses that answers, and lets it show who it is.
+/// Connects to the first of the name's addresses that answers, and authenticates it.
 pub(crate) async fn open(shared: &Shared, id: NodeId, peer: &Peer) -> io::Result<Wire> {
     let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
     let found: Vec<SocketAddr> = lookup_host(peer.address()).await?.collect();
@@ -167,7 +167,7 @@ pub(crate) async fn open(shared: &Shared, id: NodeId, peer: &Peer) -> io::Result
             count(&shared.counters.unprotected);
             tell!(
                 shared, error, "unprotected", Source::Peer(id), peer = %id, %address,
-                "a peer is not dialed, for nothing protects what leaves this machine: {}", Security::WAYS_OUT
+                "a peer on another machine is not dialed without protection: {}", Security::WAYS_OUT
             );
             failure = io::Error::new(ErrorKind::PermissionDenied, Security::WAYS_OUT);
             continue;
@@ -191,11 +191,11 @@ pub(crate) async fn open(shared: &Shared, id: NodeId, peer: &Peer) -> io::Result
     Err(failure)
 }
 
-/// Reads a greeting; of one in another version no more than says so.
+/// Reads a greeting; of one in another version only the common prefix.
 pub(crate) async fn read_greeting(stream: &Wire) -> io::Result<Result<Greeting, Unreadable>> {
     let mut bytes = [0; GREETING_BYTES];
     let mut prefix = [0; PREFIX_BYTES];
-    // A record of TLS that refuses somebody is shorter than a greeting's prefix, and may be all that comes.
+    // A TLS alert is shorter than a greeting's prefix and may be all that arrives.
     stream.read_exact(&mut prefix[..ALERT_BYTES]).await?;
     if let Err(Unreadable::Tls) = Greeting::check_prefix(&prefix) {
         return Ok(Err(Unreadable::Tls));
@@ -209,13 +209,12 @@ pub(crate) async fn read_greeting(stream: &Wire) -> io::Result<Result<Greeting, 
     Ok(Greeting::decode(&bytes))
 }
 
-/// Writes what waits for the peer for as long as the stream lives. `Some`: another has been made to take its
-/// place.
+/// Writes queued messages to the peer while the stream is open. `Some`: a connection that replaces it.
 async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option<Wire> {
     count(&shared.counters.connects);
     let source = Source::Peer(id);
     tell!(shared, info, "peer_reached", source, peer = %id, "connected to a peer");
-    // Other certificates may have come into use while hands were shaken, and what is attached is written to.
+    // The certificates may have changed during the handshake, and an attached stream is written to.
     if let Some(reason) = shared.guard.untrusted(&stream, id) {
         shared.tell_distrust(id, reason);
         return None;
@@ -225,10 +224,11 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option
     let attempted = AtomicBool::new(false);
     let mut renewed = pin!(renew(shared, id, peer, &stream, &attempted));
     let next = tokio::select! {
-        // What has come of the old one is heard before it is replaced.
+        // Bytes received on the old connection are handled before it is replaced.
         biased;
         () = carry(shared, id, peer, &stream) => {
-            // The peer has ended the old one because the new one is there; it will be here in a moment.
+            // The peer closed the old connection because it has accepted the new one, which is about to
+            // be ready here.
             match attempted.load(Ordering::Relaxed) {
                 true => timeout(shared.limits.handshake_timeout, renewed).await.ok(),
                 false => None,
@@ -242,7 +242,7 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option
     };
     if next.is_some() {
         count(&shared.counters.renewals);
-        tell!(shared, info, "peer_renewed", source, peer = %id, "the connection to a peer was made anew");
+        tell!(shared, info, "peer_renewed", source, peer = %id, "the connection to a peer was renewed");
     } else {
         peer.link.close(&shared.counters);
         peer.signs.end();
@@ -251,15 +251,15 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option
     next
 }
 
-/// Writes and listens until the stream is broken, or the peer shows no life on it.
+/// Writes, and reads pulses, until the stream breaks or the peer is silent for too long.
 async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
     let source = Source::Peer(id);
     let mut heard = Instant::now();
     let mut progress = peer.link.resume(&shared.counters);
     while progress != Progress::Closed {
         tokio::select! {
-            // A pulse that came counts, also when this task was held up for longer than the silence
-            // that is allowed.
+            // A received pulse counts even if this task was delayed for longer than the allowed
+            // silence.
             biased;
             () = peer.link.left() => progress = peer.link.resume(&shared.counters),
             writable = stream.writable(), if progress == Progress::Blocked => {
@@ -268,7 +268,7 @@ async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
                 }
                 progress = peer.link.resume(&shared.counters);
             }
-            // What the owner has queued and not let go stays, also when the peer shows incarnation meanwhile.
+            // Only flushed messages are written, also when a pulse wakes this task.
             sign = hear(stream) => {
                 let Some(sign) = sign else {
                     return;
@@ -278,21 +278,21 @@ async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
                 if sign == TWIN {
                     tell!(
                         shared, error, "own_twin", source, peer = %id,
-                        "a peer has met another incarnation of this node: its disk was copied"
+                        "another incarnation of this node has connected to a peer: this node's disk was copied"
                     );
                 }
             }
             () = sleep_until(heard + shared.limits.silence_max) => {
                 count(&shared.counters.silences);
-                tell!(shared, warn, "peer_silent", source, peer = %id, "a peer shows no life");
+                tell!(shared, warn, "peer_silent", source, peer = %id, "a peer is silent");
                 return;
             }
         }
     }
 }
 
-/// Makes a connection to take the place of this one, when that is to be replaced; and tries again until it can.
-/// `attempted` tells whether it does.
+/// Makes a connection to replace this one when it is due for renewal, retrying until it succeeds. `attempted`
+/// is set while it tries.
 async fn renew(
     shared: &Shared,
     id: NodeId,
@@ -315,7 +315,7 @@ async fn renew(
     }
 }
 
-/// Waits for a sign of life; `None` when there will be no more.
+/// Waits for a pulse or other sign; `None` when the stream has ended.
 async fn hear(stream: &Wire) -> Option<u8> {
     let mut signs = [PULSE; 64];
     match stream.read(&mut signs).await {
@@ -324,7 +324,7 @@ async fn hear(stream: &Wire) -> Option<u8> {
     }
 }
 
-/// The longest wait between two attempts to make a connection anew that still serves.
+/// The longest wait between two attempts to renew a connection that still works.
 const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(60);
-/// All of a TLS record that refuses somebody.
+/// The length of a TLS alert record.
 const ALERT_BYTES: usize = 7;

@@ -1,4 +1,5 @@
-//! What protects the connections of a transport: certificates, and what is made of those of others.
+//! Protection of a transport's connections: its own certificates and the verification of its
+//! peers'.
 
 use super::security::{Security, is_here};
 use super::wire::{Wire, broken};
@@ -15,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-/// Protects connections, as far as that was asked for.
+/// Protects connections as configured.
 #[derive(Debug)]
 pub(crate) struct Guard {
     is_insecure: bool,
@@ -27,11 +28,12 @@ struct Credentials {
     cluster: ClusterId,
     own: NodeId,
     in_use: watch::Sender<InUse>,
-    /// Whose handshakes are computed in the same turn: of strangers no more, so that the node has turns between.
+    /// Limits the handshakes of inbound connections that are computed in one turn of the runtime, so that the
+    /// node's own work gets turns between them.
     strangers: Semaphore,
 }
 
-/// The certificates in use, and how many sets there were before.
+/// The certificates in use, and their number in the sequence of reloads.
 #[derive(Clone, Debug)]
 struct InUse {
     number: u64,
@@ -59,13 +61,13 @@ impl Guard {
         Ok(Self { is_insecure, tls })
     }
 
-    /// Whether a connection may lead to this address, or come to it.
+    /// Whether connections to or on this address are allowed.
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         self.tls.is_some() || self.is_insecure || is_here(address)
     }
 
-    /// Makes new connections with these, and judges those that there are by them. Tells why peers would not believe
-    /// this node's own certificate, if they would not, and it is the one that it had.
+    /// Uses these certificates for new connections and to re-verify existing ones. Returns why peers would reject
+    /// this node's own certificate, if it is unchanged and they would.
     pub(crate) fn reload(&self, config: &TlsConfig) -> Result<Option<Untrusted>, TlsError> {
         let tls = self.tls.as_ref().ok_or(TlsError::NotInUse)?;
         let before = tls.in_use.borrow().suite.clone();
@@ -78,13 +80,13 @@ impl Guard {
         Ok(trouble)
     }
 
-    /// How many of the CAs that it was told of have expired, and are not believed.
+    /// How many of the configured CAs have expired and are not trusted.
     pub(crate) fn expired(&self) -> u64 {
         let in_use = self.tls.as_ref().map(|tls| tls.in_use.borrow());
         in_use.map_or(0, |in_use| in_use.suite.expired)
     }
 
-    /// The connection to a node that was dialed, when it has shown that it is that node.
+    /// Authenticates a dialed connection as that of this node.
     pub(crate) async fn dial(&self, socket: TcpStream, node: NodeId) -> io::Result<Wire> {
         let Some(tls) = &self.tls else {
             return Ok(Wire::new(socket, None));
@@ -105,8 +107,8 @@ impl Guard {
         Ok(Wire::new(socket, Some(seal)))
     }
 
-    /// The connection of whoever has dialed, when it has shown that it is a node of the cluster; otherwise why
-    /// not, and the connection as far as it has come.
+    /// Authenticates an accepted connection as that of a node of the cluster; otherwise returns the reason and
+    /// the connection in its state at that point.
     pub(crate) async fn accept(
         &self,
         socket: TcpStream,
@@ -133,7 +135,7 @@ impl Guard {
         }
     }
 
-    /// Whether the other end has shown a certificate of this node, where it had to show one.
+    /// Whether the other end's certificate, if one is required, names this node.
     pub(crate) fn is_of(&self, wire: &Wire, node: NodeId) -> Result<(), Untrusted> {
         let (Some(tls), Some(seal)) = (&self.tls, wire.seal()) else {
             return Ok(());
@@ -142,8 +144,8 @@ impl Guard {
         suite.is_of(&seal.chain, node)
     }
 
-    /// Waits until the other end, this node, is not believed any more: by the certificates that are in use now,
-    /// at the time that it is now.
+    /// Waits until the other end is no longer trusted to be this node, by the certificates in use and the
+    /// current time.
     pub(crate) async fn distrust(&self, wire: &Wire, node: NodeId) -> Untrusted {
         let (Some(tls), Some(seal)) = (&self.tls, wire.seal()) else {
             return pending().await;
@@ -162,7 +164,7 @@ impl Guard {
         }
     }
 
-    /// Why the other end is not believed, if it is not, as of now.
+    /// Why the other end is not trusted now, if it is not.
     pub(crate) fn untrusted(&self, wire: &Wire, node: NodeId) -> Option<Untrusted> {
         let (tls, seal) = (self.tls.as_ref()?, wire.seal()?);
         let suite = tls.in_use.borrow().suite.clone();
@@ -170,8 +172,8 @@ impl Guard {
         judged.err()
     }
 
-    /// Waits until a connection that was dialed is to be made anew: there are other certificates in use here, or
-    /// that of the other end, this node, ends soon and it may have another.
+    /// Waits until a dialed connection is to be renewed: the certificates in use here have changed, or the other
+    /// end's expires soon and it may have a newer one.
     pub(crate) async fn renewal(&self, wire: &Wire, node: NodeId) {
         let (Some(tls), Some(seal)) = (&self.tls, wire.seal()) else {
             return pending().await;
@@ -191,7 +193,7 @@ impl Guard {
         }
     }
 
-    /// Whether there is nothing new about a connection to the same node: neither end shows anything else.
+    /// Whether both connections to a node use the same certificates at both ends.
     pub(crate) fn is_alike(&self, one: &Wire, other: &Wire) -> bool {
         match (one.seal(), other.seal()) {
             (Some(one), Some(other)) => {
@@ -219,16 +221,16 @@ impl Credentials {
 #[derive(Debug)]
 pub(crate) struct Seal {
     cluster: ClusterId,
-    /// What the other end has shown.
+    /// The certificates of the other end.
     chain: Box<[CertificateDer<'static>]>,
     end: End,
-    /// The number of the certificates that were in use.
+    /// The number of the own certificates that were in use.
     made_with: u64,
     sealed: Mutex<Sealed>,
 }
 
 impl Seal {
-    /// Reads much at a time from now on.
+    /// Switches to large reads.
     pub(crate) fn read_much(&self) {
         self.lock().read_by(READ_BYTES);
     }
@@ -258,7 +260,7 @@ impl Seal {
         }
     }
 
-    /// As much as there is room for and has come.
+    /// Reads what has arrived, as far as there is room.
     pub(crate) fn try_read_buf(
         &self,
         socket: &TcpStream,
@@ -269,7 +271,7 @@ impl Seal {
         while into.len() < into.capacity() {
             match sealed.fill(&mut Io(socket)) {
                 Ok(true) => read += sealed.take_into(into)?,
-                // What came before it is taken first; it comes again.
+                // Bytes received before the error are returned first; the error occurs again.
                 _ if read > 0 => break,
                 Ok(false) => break,
                 Err(failure) => return Err(told(failure, self.cluster)),
@@ -279,12 +281,13 @@ impl Seal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sealed> {
-        // Nobody panics under it but by a broken invariant of ours, which ends the transport.
+        // Only a bug in this crate panics under the lock, and that ends the transport.
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The handshake, until both ends know each other. What is computed for a stranger waits for its turn.
+/// Runs the handshake until both ends are authenticated. Computation for inbound connections is
+/// limited per turn.
 async fn shake(
     socket: &TcpStream,
     sealed: &mut Sealed,
@@ -312,7 +315,7 @@ async fn shake(
             stepped => stepped.map_err(|failure| told(failure, cluster))?,
         }
         if turn.is_some() {
-            // It keeps its turn until all others have had theirs.
+            // Keeps its permit until all other tasks have had a turn.
             yield_now().await;
         }
     }
@@ -325,7 +328,7 @@ fn told(failure: Failure, cluster: ClusterId) -> io::Error {
     }
 }
 
-/// A socket that takes and gives what it can now.
+/// Non-blocking I/O on a socket.
 struct Io<'a>(&'a TcpStream);
 
 impl Read for Io<'_> {
@@ -348,11 +351,12 @@ impl Write for Io<'_> {
     }
 }
 
-/// What a handshake costs to compute is some tenths of a millisecond: in each turn of the runtime so many.
+/// The most inbound handshakes computed in each turn of the runtime; one takes some tenths of a
+/// millisecond.
 const STRANGERS_AT_ONCE: usize = 2;
-/// In looks: how long before the end of a certificate a connection is made anew.
+/// How long before a certificate's expiry a connection is renewed, in check intervals.
 const RENEWED_BEFORE: u32 = 6;
-/// What is read at once of a peer that has shown who it is.
+/// The size of one read from an authenticated peer.
 const READ_BYTES: usize = 64 * 1024;
-/// Of one that sends single bytes as signs of life.
+/// The size of one read of pulses, which are single bytes.
 const SIGNS_BYTES: usize = 1024;

@@ -1,11 +1,10 @@
-//! Whether whoever has said hello is the node that it says, and welcome.
+//! Decides whether a hello is authentic and its sender is admitted.
 //!
-//! A hello costs nothing, and where connections are plain anybody can say it; where they are not, a copy of a
-//! node can, too. So an incarnation that was not met
-//! yet is made nothing of that lasts, here or at the owner of the transport, before that very incarnation was heard
-//! at the address that the node is known by: it answered there when it was dialed, or it is asked there now
-//! ([`Shared::is_at_home`]). Whoever is asked needs to know nothing of who asks, so two nodes that meet for the
-//! first time do not wait for each other.
+//! On plain connections anyone can forge a hello, and with TLS a copy of a node still can. A new incarnation
+//! therefore has no lasting effect, here or at the owner of the transport, before it was confirmed at the node's
+//! configured address: either it answered there when it was dialed, or it is queried there now
+//! ([`Shared::is_at_home`]). A node answers such a query whoever sends it, so two nodes that connect for the first
+//! time do not wait for each other.
 
 use super::dial::{open, read_greeting};
 use super::events::{Source, tell, what_panicked};
@@ -20,17 +19,17 @@ use std::time::Duration;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-/// How a hello came.
+/// How a hello was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Whoever said it came here, from wherever.
+    /// On an accepted connection, from any address.
     Accepted,
-    /// It was answered at the peer's address.
+    /// As the answer at the peer's configured address.
     Dialed,
 }
 
 impl Shared {
-    /// Whether to talk to whoever sent this greeting, from `source`.
+    /// Whether to accept the sender of this greeting, from `source`.
     pub(crate) async fn judge(
         &self,
         greeting: &Greeting,
@@ -44,7 +43,7 @@ impl Shared {
         judged.inspect_err(|reason| self.refuse(&greeting.hello, *reason, source))
     }
 
-    /// Counts a refusal and tells it.
+    /// Counts and logs a refusal.
     pub(crate) fn refuse(&self, hello: &Hello, reason: Refused, source: Source) {
         count(&self.counters.hellos_refused);
         let Hello {
@@ -60,12 +59,12 @@ impl Shared {
         );
     }
 
-    /// The peer that this is a greeting of, as far as names tell, and unless its incarnation leaps.
+    /// The peer that this greeting names, unless its incarnation is implausibly far ahead.
     pub(crate) fn known(&self, greeting: &Greeting) -> Result<Arc<Peer>, Refused> {
         greeting.judge(&self.hello)?;
         let hello = &greeting.hello;
         let peer = self.peers.get(hello.node).ok_or(Refused::UnknownNode)?;
-        // Before anybody is asked about it.
+        // Checked before the peer is queried.
         match self.incarnations().judge(hello) {
             Err(Refused::Leap) => Err(Refused::Leap),
             _ => Ok(peer),
@@ -84,7 +83,7 @@ impl Shared {
             Ok(Standing::Met) => self.meet(peer, hello, source).await,
             Ok(Standing::New) => {
                 let is_there = async { way == Way::Dialed || self.is_at_home(peer, hello).await };
-                // Side by side: together they must not outlast the dialer's timeout.
+                // Concurrently, because together they must not exceed the dialer's timeout.
                 let (is_there, alone) = tokio::join!(is_there, self.probe(peer, hello));
                 alone?;
                 if !is_there {
@@ -95,30 +94,30 @@ impl Shared {
             Err(refused) => Err(refused),
         };
         if let Err(Refused::Stale | Refused::Twin) = judged {
-            self.doubt(peer, hello).await;
+            self.report_rollback(peer, hello).await;
         }
         judged
     }
 
-    /// Whether this very hello is that of whoever is now at the peer's address. It is asked on a connection
-    /// that begins now, so who says yes lives after all that was met before.
+    /// Whether the node at the peer's address confirms this hello. It is queried on a new connection, so a
+    /// positive answer is later than everything recorded before.
     async fn is_at_home(&self, peer: &Peer, hello: &Hello) -> bool {
         let asked = timeout(self.wait(), ask(self, peer, hello)).await;
         matches!(asked, Ok(Ok(true)))
     }
 
-    /// Where an earlier incarnation than the last that was met, or a copy that counts alike, is at the peer's own
-    /// address, its disk was put back. What it forgot with that nobody knows, and its next incarnation may count
-    /// higher than any that was met: so the owner is told now. What was on its way when the last incarnation came is
-    /// no sign, therefore it is asked once more.
-    async fn doubt(&self, peer: &Peer, hello: &Hello) {
+    /// An earlier incarnation than the last known one, or a copy with the same boot counter, at the peer's own
+    /// address means that its disk was restored from an older state. What it has lost is unknown, and its next
+    /// incarnation may have a higher counter than any known one, so the owner is notified now. A hello that was in
+    /// flight when the last incarnation connected proves nothing; therefore the peer is queried once more.
+    async fn report_rollback(&self, peer: &Peer, hello: &Hello) {
         if !self.is_at_home(peer, hello).await {
             return;
         }
-        let (doubt, hello) = (self.owner.doubt.clone(), *hello);
-        let doubted = spawn_blocking(move || doubt(&hello)).await;
-        // A panic there is told, and nothing else can be done about it.
-        let _panicked = self.tell_of_panic(doubted.map(Ok), &hello, Source::Peer(hello.node));
+        let (on_rollback, hello) = (self.owner.on_rollback.clone(), *hello);
+        let noted = spawn_blocking(move || on_rollback(&hello)).await;
+        // A panic of the callback is logged; there is no other way to handle it.
+        let _panicked = self.tell_of_panic(noted.map(Ok), &hello, Source::Peer(hello.node));
         tell!(
             self, error, "peer_put_back", Source::Peer(hello.node),
             peer = %hello.node, disk = %hello.disk, boot = hello.boot,
@@ -126,8 +125,8 @@ impl Shared {
         );
     }
 
-    /// Lets a later incarnation in only when the earlier one is gone or silent. Both are told of each other: the
-    /// earlier one on its connection, the later one by the refusal.
+    /// Admits a later incarnation only when the earlier one is disconnected or silent. Otherwise both are
+    /// notified: the earlier one on its connection, the later one by the refusal.
     async fn probe(&self, peer: &Peer, hello: &Hello) -> Result<(), Refused> {
         let is_later = self.incarnations().is_later(hello);
         if !is_later
@@ -141,7 +140,7 @@ impl Shared {
         tell!(
             self, error, "peer_twice", Source::Peer(hello.node),
             peer = %hello.node, disk = %hello.disk, boot = hello.boot,
-            "two incarnations of a peer are there at once: its disk was copied"
+            "two incarnations of a peer are alive at once: its disk was copied"
         );
         if peer.inbound.is_open() {
             peer.signs.tell_of_twin();
@@ -153,21 +152,21 @@ impl Shared {
         self.admit(hello, source).await?;
         let later = self.incarnations().meet(hello)?;
         if later {
-            // Its earlier incarnation, to which this stream leads, will not answer any more.
+            // This stream leads to the earlier incarnation, which no longer answers.
             peer.link.close(&self.counters);
         }
         Ok(())
     }
 
-    /// Asks the owner of the transport, who may wait for a disk.
+    /// Calls the owner's callback, which may wait for a disk.
     async fn admit(&self, hello: &Hello, source: Source) -> Result<(), Refused> {
         let (admit, asked) = (self.owner.admit.clone(), *hello);
         let judged = spawn_blocking(move || admit(&asked)).await;
         self.tell_of_panic(judged, hello, source)
     }
 
-    /// A panic of the owner's is about one hello, and no reason to have nothing to do with that peer, or any
-    /// other, from now on.
+    /// A panic of the owner's callback refuses one hello only; later ones of this and other peers are judged
+    /// as usual.
     fn tell_of_panic(
         &self,
         asked: Result<Result<(), Refused>, JoinError>,
@@ -178,20 +177,20 @@ impl Shared {
             if let Ok(panic) = error.try_into_panic() {
                 tell!(
                     self, error, "admit_panicked", source,
-                    node = %hello.node, panic = what_panicked(&*panic), "whoever admits peers panicked"
+                    node = %hello.node, panic = what_panicked(&*panic), "the callback that admits peers panicked"
                 );
             }
             Err(Refused::Unjudged)
         })
     }
 
-    /// For what must be known before a hello is answered.
+    /// The time limit for checks before a hello is answered.
     fn wait(&self) -> Duration {
         self.limits.handshake_timeout * 3 / 4
     }
 }
 
-/// Asks at the peer's address whether this is what it says of itself.
+/// Queries the node at the peer's address whether this hello is its own.
 async fn ask(shared: &Shared, peer: &Peer, hello: &Hello) -> io::Result<bool> {
     let stream = open(shared, hello.node, peer).await?;
     let question = Greeting::question(*hello).encode();

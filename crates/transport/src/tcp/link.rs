@@ -1,4 +1,4 @@
-//! The way out to one peer: its queue and, while there is one, the stream it drains into.
+//! The outbound link to one peer: its send queue and, while connected, the stream.
 
 use super::sendqueue::SendQueue;
 use super::status::Counters;
@@ -8,13 +8,13 @@ use std::io::{ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Shared by the owner of the transport, who queues and writes what the stream takes at once, and
-/// the task of the connection, which writes the rest when the stream takes more. The lock is never
-/// held across a wait.
+/// Shared by the owner of the transport, which queues messages and writes what the stream accepts
+/// at once, and the connection's task, which writes the rest when the stream accepts more. The lock
+/// is never held across an await.
 #[derive(Debug)]
 pub(crate) struct Link {
     state: Mutex<State>,
-    /// Tells the task of the connection that the owner left something behind, or closed the stream.
+    /// Notifies the connection's task that the owner left unwritten messages or closed the stream.
     left: Notify,
 }
 
@@ -22,18 +22,18 @@ pub(crate) struct Link {
 struct State {
     queue: SendQueue,
     stream: Option<Arc<Wire>>,
-    /// The owner is gone: a stream that comes late is not taken.
+    /// Closed for good: a stream that is attached later is rejected.
     shut: bool,
 }
 
-/// How a stream stands after it was given what waits.
+/// The state of a stream after writing queued messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It took everything.
+    /// Everything was written.
     Idle,
-    /// It takes no more now.
+    /// The stream accepts no more now.
     Blocked,
-    /// There is none, or it broke.
+    /// There is no stream, or it broke.
     Closed,
 }
 
@@ -62,8 +62,8 @@ impl Link {
         counters.lost(lost);
     }
 
-    /// Gives the stream what it takes now, from the caller's thread: a wake-up of another would
-    /// cost far more than the write. What it does not take is left to the task of the connection.
+    /// Writes what the stream accepts now, on the caller's thread: waking another would cost far
+    /// more than the write. The connection's task writes the rest.
     pub(crate) fn flush(&self, counters: &Counters) {
         let mut state = self.lock();
         if state.stream.is_some() && state.write(counters) != Progress::Idle {
@@ -71,19 +71,19 @@ impl Link {
         }
     }
 
-    /// As [`flush`](Self::flush), from the task of the connection itself.
+    /// As [`flush`](Self::flush), for the connection's task.
     pub(crate) fn resume(&self, counters: &Counters) -> Progress {
         self.lock().write(counters)
     }
 
-    /// Waits until the owner left something behind.
+    /// Waits until the owner left unwritten messages or closed the stream.
     pub(crate) async fn left(&self) {
         self.left.notified().await;
     }
 
-    /// From now on the queue drains into this stream. If it did into another, what that has taken a part of is
-    /// lost here. What it had taken whole may be lost, too, where the peer closes it before it has read all of it:
-    /// whoever sends knows that messages may be lost, and sends again.
+    /// Replaces the stream. A frame that was partially written to the previous stream is lost. Complete frames may
+    /// be lost too, if the peer closes that stream before it has read them; senders must expect lost messages
+    /// anyway.
     pub(crate) fn attach(&self, stream: Arc<Wire>, counters: &Counters) {
         let mut state = self.lock();
         if state.stream.is_some() {
@@ -94,13 +94,13 @@ impl Link {
         }
     }
 
-    /// Closes for good.
+    /// Closes the link for good.
     pub(crate) fn shut(&self, counters: &Counters) {
         self.lock().shut = true;
         self.close(counters);
     }
 
-    /// Closes the stream, if there is one, and tells its task.
+    /// Closes the stream, if there is one, and notifies its task.
     pub(crate) fn close(&self, counters: &Counters) {
         self.lock().disconnect(counters);
         self.left.notify_one();
@@ -115,8 +115,8 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock can only be one of our own asserts; the queue is whole between its
-        // methods.
+        // Only an assertion of this crate can panic under the lock, and the queue is consistent
+        // between its methods.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -144,7 +144,7 @@ impl State {
                 }
             }
         }
-        // What was sealed last may not have left yet.
+        // The last encrypted record may not be fully written yet.
         match stream.try_flush() {
             Ok(()) => Progress::Idle,
             Err(error) if error.kind() == ErrorKind::WouldBlock => Progress::Blocked,
@@ -162,6 +162,6 @@ impl State {
     }
 }
 
-/// The pieces given to one write. Far below the systems' limit of 1,024, and what 20 messages or so
-/// need.
+/// The most pieces of one vectored write. Far below the systems' limit of 1,024, and enough for
+/// about 20 messages.
 const SLICES_MAX: usize = 64;

@@ -1,8 +1,8 @@
 //! Messages over TCP, on tokio.
 //!
 //! Every node dials every peer and sends on the connections it dialed; on the ones it accepted it
-//! receives. Two simplex connections for each pair need no agreement on who dials, and each end
-//! checks the other's hello.
+//! receives. With two simplex connections for each pair, no agreement is needed on which end dials,
+//! and each end checks the other's hello.
 
 mod accept;
 mod config;
@@ -24,7 +24,7 @@ mod shared;
 mod status;
 mod wire;
 
-pub use config::{Admit, BindError, Doubt, Listen, TcpConfig, shared_address};
+pub use config::{Admit, BindError, Listen, OnRollback, TcpConfig, shared_address};
 pub use peers::HEARD_OUT_SOCKETS_MAX;
 pub use security::Security;
 pub use status::{PeerStatus, Status};
@@ -50,12 +50,12 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 /// A [`Transport`] over TCP connections to the peers of [`TcpConfig`].
 ///
-/// [`flush`](Transport::flush) writes from the caller's thread as long as the streams take it; only
-/// the rest is left to tasks. Dropping it closes the port at once, and the connections and tasks as
-/// soon as the runtime turns.
+/// [`flush`](Transport::flush) writes on the caller's thread as far as the streams accept it; tasks
+/// write the rest. Dropping the transport closes the port at once, and its connections and tasks on
+/// the next turn of the runtime.
 ///
-/// It ends by itself only when one of its tasks does, by a panic or with the runtime it was bound on: then
-/// that is told in the log, and [`poll_recv`](Transport::poll_recv) says that it is closed.
+/// It closes by itself only when one of its tasks ends, by a panic or with the runtime it was bound on:
+/// this is logged, and [`poll_recv`](Transport::poll_recv) returns `None`.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -84,29 +84,30 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 pub struct Tcp {
     shared: Arc<Shared>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
-    /// Without a peer nobody else would hold the other end, and the transport would seem to have ended.
+    /// Keeps the channel open when there are no peers; otherwise the transport would appear closed.
     arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
-    /// Of whom something was handed over, and in which of its incarnations it said that.
+    /// The incarnation of each peer that sent its last delivered message.
     lives: BTreeMap<NodeId, u64>,
-    /// As in `shared`, without its lock, and the task that dials each.
+    /// The peers as in `shared`, readable without its lock, with the task that dials each.
     peers: BTreeMap<NodeId, (Arc<Peer>, AbortHandle)>,
-    /// None of them ends before the transport does, but those of peers that were removed. Aborted when dropped.
+    /// All tasks. Only those of removed peers end before the transport does. Aborted when dropped.
     tasks: JoinSet<()>,
     /// The tasks of removed peers that have not ended yet.
     stopped: BTreeSet<Id>,
-    /// A task ended, so peers are not accepted or dialed any more.
+    /// A task ended, so the transport is closed.
     ended: bool,
 }
 
 impl Tcp {
-    /// Starts to listen, and to dial every peer. The tasks run on the runtime this is called on.
+    /// Starts to listen and to dial every peer. The tasks run on the current runtime.
     ///
     /// # Errors
     ///
-    /// When the address cannot be had, or others reach it and [`TcpConfig::security`] was not chosen; when a
-    /// limit makes no sense, or certificates are of no use. Peers need not be there.
+    /// When the address cannot be bound, or is reachable from other machines while [`TcpConfig::security`]
+    /// is not set; when a limit is invalid, or certificates are not usable. Unreachable peers are not an
+    /// error.
     pub async fn bind(mut config: TcpConfig) -> Result<Self, BindError> {
         config.check()?;
         let guard = Guard::new(config.security.take(), &config.hello)?;
@@ -137,25 +138,25 @@ impl Tcp {
             stopped: BTreeSet::new(),
             ended: false,
         };
-        // Before anybody is accepted, so that no peer is taken for a stranger.
+        // Before connections are accepted, so that peers are recognized from the start.
         tcp.set_peers(&peers);
         tcp.tasks.spawn(accept::accept_peers(shared));
         Ok(tcp)
     }
 
-    /// Where this node listens.
+    /// The address that this node listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has done and how its peers stand.
+    /// Counters and the state of the peers.
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
     }
 
-    /// A handle that changes the certificates after the transport itself was given away.
+    /// A handle that changes the certificates while the transport is owned elsewhere.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn reloader(&self) -> Reload {
@@ -164,7 +165,7 @@ impl Tcp {
         }
     }
 
-    /// A handle that tells the status after the transport itself was given away.
+    /// A handle that reads the status while the transport is owned elsewhere.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
         Monitor {
@@ -174,7 +175,8 @@ impl Tcp {
 }
 
 impl Tcp {
-    /// A node that is deaf to one peer for ever is worse than one that has ended: nobody looks after it.
+    /// Closes the transport: a node that permanently ignores one peer would go unnoticed, a closed
+    /// transport does not.
     fn end(&mut self, ended: Option<Result<(), JoinError>>) {
         self.ended = true;
         self.shared.close();
@@ -185,7 +187,7 @@ impl Tcp {
                 Err(error) => error.to_string(),
             },
             Some(Err(error)) => error.to_string(),
-            Some(Ok(())) | None => "it had nothing left to do".into(),
+            Some(Ok(())) | None => "it returned".into(),
         };
         tell!(
             self.shared,
@@ -222,7 +224,7 @@ impl Transport for Tcp {
                 self.lives.insert(arrival.from, arrival.incarnation);
                 return Poll::Ready(Some((arrival.from, arrival.message)));
             }
-            // Only with nothing to hand over, so that messages cost no look at the tasks.
+            // Checked only when no message is available, so that messages do not pay for it.
             let ended = loop {
                 let ended = ready!(self.tasks.poll_join_next_with_id(cx));
                 let id = match &ended {
@@ -247,8 +249,8 @@ impl Transport for Tcp {
         Some(self.shared.hello)
     }
 
-    /// To be called on the runtime that the transport was bound on. A peer that stays keeps its connections, also
-    /// when it is to be dialed elsewhere from now on.
+    /// Must be called on the runtime that the transport was bound on. A remaining peer keeps its connections,
+    /// even when its address changes.
     fn set_peers(&mut self, peers: &BTreeMap<NodeId, String>) {
         if self.ended {
             return;
@@ -288,7 +290,7 @@ impl Drop for Tcp {
     }
 }
 
-/// Tells the [`Status`] of a [`Tcp`], also when that is in other hands or gone.
+/// Reads the [`Status`] of a [`Tcp`] that is owned elsewhere or already dropped.
 #[derive(Clone, Debug)]
 pub struct Monitor {
     shared: Arc<Shared>,
@@ -302,7 +304,7 @@ impl Monitor {
     }
 }
 
-/// Changes the certificates of a [`Tcp`] that speaks TLS, also when that is in other hands.
+/// Changes the certificates of a [`Tcp`] with TLS that is owned elsewhere.
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug)]
 pub struct Reload {
@@ -311,16 +313,16 @@ pub struct Reload {
 
 #[cfg(feature = "tls")]
 impl Reload {
-    /// Uses these certificates from now on. Connections that this node has dialed are made anew, each before the
-    /// one that it replaces ends. Those of others stay, but for those that the new CAs or revocation lists refuse:
-    /// these end at once.
+    /// Uses these certificates from now on. Connections that this node dialed are renewed, each before the one it
+    /// replaces is closed. Accepted connections stay, except those that the new CAs or revocation lists reject,
+    /// which are closed at once.
     ///
-    /// The node's own certificate may have expired or be revoked, if it is the one that it had: then the CAs and
-    /// lists are in force all the same, for whoever they refuse must not wait until the node has another. `Some` tells
-    /// why its peers do not believe it.
+    /// The node's own certificate may be expired or revoked if it is unchanged. The CAs and lists are applied
+    /// nevertheless, because a revocation must not wait until the node has a new certificate. `Some` is the reason
+    /// why its peers reject it.
     ///
     /// # Errors
-    /// [`TlsError`], and then all stays as it was.
+    /// [`TlsError`]; then nothing changes.
     pub fn reload(&self, config: &TlsConfig) -> Result<Option<Untrusted>, TlsError> {
         let counters = &self.shared.counters;
         let reloaded = self.shared.guard.reload(config);
@@ -334,7 +336,7 @@ impl Reload {
         reloaded
     }
 
-    /// Counts that certificates were to be changed and could not even be read.
+    /// Counts a failed reload whose certificates could not be read.
     pub fn failed(&self) {
         count(&self.shared.counters.reloads_failed);
     }

@@ -12,14 +12,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub(crate) type Arrivals = mpsc::UnboundedSender<Arrival>;
 
-/// Only the owner of the transport changes them. A task keeps the peer that it serves until it has seen that this
-/// peer was removed.
+/// Only the owner of the transport changes the set. A task keeps its peer until it has noticed the removal.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     peers: RwLock<BTreeMap<NodeId, Arc<Peer>>>,
 }
 
-/// Which peers a change added and removed.
+/// The peers that a change added and removed.
 pub(crate) struct Changed {
     pub(crate) added: Vec<(NodeId, Arc<Peer>)>,
     pub(crate) removed: Vec<NodeId>,
@@ -38,14 +37,15 @@ impl Peers {
         self.read().clone()
     }
 
-    /// Whether a peer's name has led to this address.
+    /// Whether a peer's name resolved to this address.
     pub(crate) fn are_at(&self, address: IpAddr) -> bool {
         self.read()
             .values()
             .any(|peer| peer.found().contains(&address))
     }
 
-    /// From now on these are the peers. What waits for one that is removed is lost, and its connections end.
+    /// Replaces the set of peers. Messages queued for a removed peer are lost, and its connections are
+    /// closed.
     pub(crate) fn set(
         &self,
         peers: &BTreeMap<NodeId, String>,
@@ -75,22 +75,21 @@ impl Peers {
     }
 }
 
-/// One peer: a connection to it, made here, to send; and a connection from it, made there, to
-/// receive.
+/// One peer: an outbound connection to send on, and an inbound one to receive from.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// Where it is dialed (`host:port`).
+    /// The address at which it is dialed (`host:port`).
     address: Mutex<String>,
-    /// Where that name led the last time it was looked up.
+    /// The addresses that its name last resolved to.
     found: Mutex<Vec<IpAddr>>,
     pub(crate) link: Link,
     pub(crate) inbound: Inbound,
-    /// The peer has shown itself: it is worth dialing now.
+    /// Notified when the peer connects, so that it is dialed back at once.
     pub(crate) returned: Notify,
-    /// What the incarnation of it that is here shows.
+    /// The signs of life of its connected incarnation.
     pub(crate) signs: Signs,
-    /// Room for connections that have said that they are it, and wait for what is made of that: for those
-    /// from where its name leads, and for others. So those take nothing from these.
+    /// Permits for connections that claim to be this peer and are being judged: one semaphore for
+    /// addresses that its name resolves to and one for others, so that the two do not compete.
     heard_out: [Arc<Semaphore>; 2],
 }
 
@@ -111,8 +110,8 @@ impl Peer {
         self.lock_address().clone()
     }
 
-    /// It is to be dialed elsewhere from now on. A connection that stands is kept until it breaks: whoever is at
-    /// its other end has shown who it is.
+    /// Changes the address at which it is dialed. An open connection is kept until it breaks, because its other
+    /// end is authenticated.
     fn move_to(&self, address: &str) {
         let mut current = self.lock_address();
         if *current != address {
@@ -130,13 +129,14 @@ impl Peer {
         self.link.is_connected() || self.inbound.is_open()
     }
 
-    /// Room for one from this address that says that it is this peer; `None` when there is none.
+    /// A permit for a connection from this address that claims to be this peer; `None` when all are
+    /// taken.
     pub(crate) fn hear_out(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
         let elsewhere = usize::from(!self.found().contains(&address));
         self.heard_out[elsewhere].clone().try_acquire_owned().ok()
     }
 
-    /// Its name was looked up.
+    /// Records the addresses that its name resolved to.
     pub(crate) fn note(&self, found: &[SocketAddr]) {
         let found = found.iter().map(|address| address.ip().to_canonical());
         *self.found() = found.take(FOUND_MAX).collect();
@@ -147,7 +147,7 @@ impl Peer {
     }
 }
 
-/// The address that needs no look-up.
+/// The address, if it is a literal that needs no resolution.
 fn literal(address: &str) -> Vec<IpAddr> {
     let parsed = address.parse::<SocketAddr>().ok();
     parsed
@@ -156,10 +156,10 @@ fn literal(address: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Of a name that leads to more addresses the first ones are known.
+/// The most recorded addresses of one name.
 const FOUND_MAX: usize = 16;
-/// How many may wait at once who say that they are one peer, from where its name leads; and so many from
-/// elsewhere. For each, that peer is asked.
+/// The most connections that claim to be one peer and are judged at once, from addresses that its name
+/// resolves to; and as many from others. For each of them the peer is queried.
 const HEARD_OUT_MAX: usize = 4;
-/// The sockets that those take for one peer: with each one more, on which it is asked.
+/// The most sockets that judging takes for one peer: each claim has a second socket for the query.
 pub const HEARD_OUT_SOCKETS_MAX: usize = 2 * HEARD_OUT_MAX * 2;

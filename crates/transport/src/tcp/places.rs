@@ -1,17 +1,18 @@
-//! Places for connections that have not yet said who they are: a crowd takes nobody's place but its own.
+//! Places for connections that have not sent a hello yet, allotted so that a flood of connections
+//! displaces only its own.
 //!
-//! Whoever has a place and says nothing is as old as the crowd that it belongs to, and whoever comes
-//! and speaks needs its place for one round trip. So where there is none left the newest takes that of
-//! the oldest: of the same address if that has all it may have, else of the address that has most, and
-//! among several that have as many, of all of theirs.
-//! Addresses of peers have places of their own, which no stranger takes.
+//! A node that sends its hello needs a place for one round trip only, whereas idle connections of a
+//! flood grow old. When no place is left, a new connection therefore displaces an old one: the oldest
+//! from the same address if that is at its limit, otherwise the oldest from the address with the most
+//! connections, or from all such addresses if several are tied. Peers' addresses have separate places
+//! that no other address can take.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Who holds a place.
+/// The owner of a place: a peer's address, or another address or network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {
     Peer(IpAddr),
@@ -21,7 +22,7 @@ enum Holder {
 /// # Invariants
 /// - no holder has more than `address_max` places, and strangers together have no more than
 ///   `strangers_max`;
-/// - a place that was taken from its holder is told so once.
+/// - the holder of a displaced place is notified once.
 #[derive(Debug)]
 pub(crate) struct Places {
     strangers_max: usize,
@@ -32,11 +33,11 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
-    /// By number, so by age.
+    /// By number, which is the order of age.
     places: BTreeMap<u64, (Holder, Arc<Notify>)>,
 }
 
-/// A place, given back when it is dropped.
+/// A place, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     number: u64,
@@ -53,7 +54,8 @@ impl Places {
         })
     }
 
-    /// A place for a connection from this address, which is a peer's or not. There always is one.
+    /// A place for a connection from this address. Always succeeds, displacing another if
+    /// necessary.
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr, is_peers: bool) -> Place {
         let holder = if is_peers {
             Holder::Peer(address)
@@ -86,7 +88,7 @@ impl Places {
 }
 
 impl Place {
-    /// Waits until another took this place.
+    /// Waits until this place is displaced.
     pub(crate) async fn displaced(&self) {
         self.displaced.notified().await;
     }
@@ -109,7 +111,7 @@ impl Held {
         holders.filter(|holder| matches!(holder, Holder::Stranger(_)))
     }
 
-    /// The strangers of which none has more places: all that have as many as the one that has most.
+    /// The non-peer holders with the most places: more than one if they are tied.
     fn largest_strangers(&self) -> BTreeSet<Holder> {
         let mut counts = BTreeMap::<Holder, usize>::new();
         self.strangers()
@@ -119,7 +121,7 @@ impl Held {
         counts.into_keys().collect()
     }
 
-    /// Takes the oldest of these places.
+    /// Displaces the oldest of these places.
     fn displace(&mut self, is_meant: impl Fn(Holder) -> bool) {
         let meant = |(_, (holder, _)): &(&u64, &(Holder, Arc<Notify>))| is_meant(*holder);
         let oldest = self.places.iter().find(meant).map(|(number, _)| *number);
@@ -129,7 +131,8 @@ impl Held {
     }
 }
 
-/// Whoever has one address of version 6 has a network of them.
+/// The /64 network of an IPv6 address, because whoever has one of its addresses usually has all of
+/// them.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -149,7 +152,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    /// Whether a place was taken, without waiting for it.
+    /// Whether a place was displaced, without waiting.
     fn is_displaced(place: &Place) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         pin!(place.displaced()).poll(&mut context).is_ready()
@@ -159,7 +162,7 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
-    /// The numbers of those whose places were taken.
+    /// The indices of the displaced places.
     fn displaced(places: &[Place]) -> Vec<usize> {
         let taken = |at: &usize| is_displaced(&places[*at]);
         (0..places.len()).filter(taken).collect()
@@ -173,11 +176,11 @@ mod tests {
         let two = [places.take(v4(2), false), places.take(v4(2), false)];
         let three = places.take(v4(3), false);
         assert_eq!(displaced(&one), [] as [usize; 0], "told once");
-        // All six are taken: the largest holder gives one.
+        // All six are taken: the largest holder loses one.
         let four = places.take(v4(4), false);
         assert_eq!(displaced(&one), [2]);
         assert_eq!(displaced(&two), [] as [usize; 0]);
-        // A peer's is beside them, and a crowd at a peer's address is as large as any other.
+        // A peer's address has separate places, with the same limit as any other address.
         let peers: Vec<Place> = (0..4).map(|_| places.take(v4(9), true)).collect();
         assert_eq!(displaced(&peers), [0]);
         assert!(!is_displaced(&three) && !is_displaced(&four));
@@ -185,7 +188,7 @@ mod tests {
         assert!(places.lock().places.is_empty());
     }
 
-    /// Which address is the higher says nothing about who has been there for longer.
+    /// The order of addresses must not decide which connection is displaced.
     #[test]
     fn among_addresses_that_have_as_many_the_oldest_goes() {
         let places = Places::new(4, 3);
@@ -194,7 +197,8 @@ mod tests {
         let _newest = places.take(v4(3), false);
         assert_eq!(displaced(&first), [0]);
         assert_eq!(displaced(&second), [] as [usize; 0]);
-        // A crowd in which each has an address of its own makes the oldest of it go, not the highest.
+        // Among connections that each have their own address the oldest is displaced, not the one
+        // with the highest address.
         let places = Places::new(3, 3);
         let crowd = [9, 7, 8].map(|last| places.take(v4(last), false));
         let _newest = places.take(v4(200), false);

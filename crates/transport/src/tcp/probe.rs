@@ -1,21 +1,22 @@
-//! Whether an earlier incarnation of a peer still lives when a later one comes.
+//! Detects whether an earlier incarnation of a peer is still alive when a later one connects.
 //!
-//! A process that has ended has no connections any more, or, where nobody could end them, shows nothing on
-//! them: then the later incarnation is the node's. Two that live at once run on two copies of one disk, and the
-//! one that was here keeps its place.
+//! The connections of a process that has ended are closed or, if nothing could close them, silent; then the
+//! later incarnation is legitimate. Two incarnations that are alive at once run on two copies of one disk, and
+//! the connected one is kept.
 //!
-//! An acceptor writes single bytes to whoever dialed it: [`PULSE`] now and then, and [`TWIN`] when another
-//! incarnation of the dialer has come and was refused.
+//! An acceptor writes single bytes to the dialer: [`PULSE`] periodically, and [`TWIN`] when another
+//! incarnation of the dialer has connected and was refused.
 
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// What one peer shows on its connections.
+/// The signs of life on one peer's connections.
 #[derive(Debug)]
 pub(crate) struct Signs {
-    /// How many signs of life there were. A connection that ends makes a change that is none.
+    /// The number of signs of life. The end of a connection notifies watchers without increasing
+    /// it.
     seen: watch::Sender<u64>,
     twin: Notify,
 }
@@ -28,28 +29,28 @@ impl Signs {
         }
     }
 
-    /// It showed that it lives.
+    /// Records a sign of life.
     pub(crate) fn show(&self) {
         self.seen.send_modify(|seen| *seen += 1);
     }
 
-    /// A connection with it has ended.
+    /// Notifies watchers that a connection has ended.
     pub(crate) fn end(&self) {
         self.seen.send_modify(|_| {});
     }
 
-    /// Lets the task of its connection tell it that another incarnation of it is there.
+    /// Makes the task of its connection notify the peer of its twin.
     pub(crate) fn tell_of_twin(&self) {
         self.twin.notify_one();
     }
 
-    /// Waits until it is to be told that.
+    /// Waits for [`tell_of_twin`](Self::tell_of_twin).
     pub(crate) async fn twin(&self) {
         self.twin.notified().await;
     }
 
-    /// Whether it has no connection any more, or shows no life on any for as long as `wait`. What it said
-    /// before it ended may still arrive, so a sign counts when the connection outlasts the wait.
+    /// Whether it has no connection, or gives no sign of life on any for `wait`. Bytes sent before it
+    /// ended may still arrive, so a sign counts only if the connection outlasts the wait.
     pub(crate) async fn is_silent(
         &self,
         wait: Duration,
@@ -58,7 +59,7 @@ impl Signs {
         let mut signs = self.seen.subscribe();
         let mut before = *signs.borrow_and_update();
         let begun = Instant::now();
-        // What was on its way before is no sign.
+        // Bytes that were in flight before do not count.
         let settled = begun + (wait - heard_for(wait));
         let mut lives = false;
         while is_connected() {
@@ -78,14 +79,14 @@ impl Signs {
     }
 }
 
-/// Of this wait, the time in which a sign counts.
+/// The part of `wait` during which signs count.
 pub(crate) fn heard_for(wait: Duration) -> Duration {
     wait - wait / 8
 }
 
-/// That the acceptor lives.
+/// A sign that the acceptor is alive.
 pub(crate) const PULSE: u8 = 0;
-/// That another incarnation of the dialer has come, while this one is here.
+/// Notifies the dialer that another incarnation of it has connected.
 pub(crate) const TWIN: u8 = 1;
 
 #[cfg(test)]

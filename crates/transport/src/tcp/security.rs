@@ -1,30 +1,30 @@
-//! Whether connections are protected, and where they may go if not.
+//! How connections are protected, and which addresses are allowed without protection.
 
 #[cfg(feature = "tls")]
 use crate::tls::TlsConfig;
 use std::net::IpAddr;
 
-/// How connections between nodes are protected. Nothing is chosen for anybody: a transport that was told
-/// nothing speaks plain TCP and stays on its machine. It neither listens at an address that others reach nor
-/// dials one, however that address is written or found.
+/// How connections between nodes are protected. There is no default: without a choice a transport speaks
+/// plain TCP on loopback only. It neither listens on nor dials an address that is reachable from other
+/// machines, whatever its form and however it was resolved.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Security {
-    /// By mutual TLS 1.3: each end shows a certificate that names its node.
+    /// Mutual TLS 1.3: each end presents a certificate that names its node.
     #[cfg(feature = "tls")]
     Tls(TlsConfig),
-    /// Not at all, wherever they go. Whoever reaches the network can take any node's name, and read and change
-    /// everything.
+    /// No protection, for any address. Anyone with access to the network can impersonate any node, and read
+    /// and change everything.
     Insecure,
 }
 
 impl Security {
-    /// What may be done about an address that is not allowed.
+    /// The advice in errors about an address that is not allowed.
     pub(crate) const WAYS_OUT: &str = "set TcpConfig::security to Security::Tls, or to \
         Security::Insecure where nobody else reaches the network";
 }
 
-/// Whether nobody but this machine is at this address.
+/// Whether this is a loopback address.
 pub(crate) fn is_here(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

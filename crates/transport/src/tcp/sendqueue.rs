@@ -1,14 +1,14 @@
-//! What goes into one stream and how far it got, without any I/O.
+//! The queue of frames for one stream and its write position, without I/O.
 
 use crate::outbox::Outbox;
 use crate::{Lane, LaneLimits, Parcel, frame};
 use std::io::IoSlice;
 
-/// The frames that wait for one peer. What to write is gathered in place; only the frame that was
-/// written in part is committed to, so everything else may still be overtaken by control.
+/// The frames queued for one peer. Slices to write are gathered in place. Only a partially written
+/// frame is committed, so control may still overtake everything else.
 ///
 /// Invariants:
-/// - on one stream, between the first and the last byte of a frame stands no byte of another;
+/// - on one stream, frames are not interleaved;
 /// - a new stream begins at the first byte of a frame.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
@@ -16,7 +16,7 @@ pub(crate) struct SendQueue {
     begun: Option<Begun>,
 }
 
-/// How many messages were lost, by lane.
+/// The number of lost messages, by lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) control: u64,
@@ -46,7 +46,7 @@ impl SendQueue {
         }
     }
 
-    /// Queues a message whose frame has this header.
+    /// Queues a message, with the header of its frame.
     pub(crate) fn push(
         &mut self,
         lane: Lane,
@@ -61,8 +61,8 @@ impl SendQueue {
         Lost::of(lane, self.waiting.push(lane, frame.len(), frame))
     }
 
-    /// Fills `slices` with what is to be written next and tells how many it used; 0 when nothing is
-    /// left.
+    /// Fills `slices` with the next bytes to write and returns how many it used; 0 when the queue
+    /// is empty.
     pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let begun = self.begun.iter().map(|begun| (&begun.frame, begun.written));
         let frames = begun.chain(self.waiting.iter().map(|frame| (frame, 0)));
@@ -84,8 +84,8 @@ impl SendQueue {
         used
     }
 
-    /// The stream took the first `bytes` of what was gathered. Tells how many frames that
-    /// completed.
+    /// Records that the stream accepted the first `bytes` of the gathered slices. Returns how many
+    /// frames that completed.
     pub(crate) fn advance(&mut self, mut bytes: usize) -> u64 {
         let mut completed = 0;
         while bytes > 0 {
@@ -95,7 +95,7 @@ impl SendQueue {
                     .map(|(_, frame)| Begun { frame, written: 0 })
             });
             let Some(mut begun) = next else {
-                debug_assert!(false, "a stream took more than there was");
+                debug_assert!(false, "a stream accepted more than was gathered");
                 return completed;
             };
             let rest = begun.frame.len() - begun.written;
@@ -110,16 +110,15 @@ impl SendQueue {
         completed
     }
 
-    /// Another stream is there instead: the frame that was written in part is lost, as its rest would be nonsense
-    /// on that.
+    /// Switches to another stream: a partially written frame is lost, because its rest would be invalid there.
     pub(crate) fn abandon(&mut self) -> Lost {
         let begun = self.begun.take();
         begun.map_or_else(Lost::default, |begun| Lost::of(begun.frame.lane, 1))
     }
 
-    /// The stream is gone. Its half-written frame is lost, as its rest would be nonsense on another
-    /// stream; so is the control lane, since a heartbeat or a vote from before the break says
-    /// nothing true any more. Bulk stays.
+    /// Handles the loss of the stream. A partially written frame is lost, because its rest would be
+    /// invalid on another stream; so is the control lane, because heartbeats and votes from before
+    /// the break are stale. Bulk is kept.
     pub(crate) fn disconnect(&mut self) -> Lost {
         let mut lost = self.abandon();
         lost.control += self.waiting.clear_control();
@@ -130,7 +129,7 @@ impl SendQueue {
         self.begun.is_none() && self.waiting.is_empty()
     }
 
-    /// The bytes that wait, at most the limits of both lanes and one frame.
+    /// The queued bytes: at most the limits of both lanes and one frame.
     pub(crate) fn bytes(&self) -> usize {
         self.waiting.bytes()
             + self
@@ -163,7 +162,7 @@ struct Begun {
     written: usize,
 }
 
-/// About as much is given to one write: beyond it the cost of the call is no longer felt.
+/// The approximate size of one write; with more, the cost of the call no longer matters.
 const WRITE_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
@@ -187,7 +186,7 @@ mod tests {
         assert_eq!(queue.push(lane, header, parcel), Lost::default());
     }
 
-    /// Writes up to `bytes` into `stream`, as a stream that takes no more would.
+    /// Writes up to `bytes` into `stream`, like a stream that then blocks.
     fn write(queue: &mut SendQueue, stream: &mut Vec<u8>, slices_max: usize, bytes: usize) -> u64 {
         let mut slices = vec![IoSlice::new(&[]); slices_max];
         let used = queue.gather(&mut slices);
@@ -267,7 +266,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a stream takes at a time, it carries whole frames, each lane's in order.
+        /// However many bytes a stream accepts at a time, it carries complete frames, in order for
+        /// each lane.
         #[test]
         fn any_partial_writes_carry_whole_frames(
             steps in prop::collection::vec((any::<bool>(), 0_usize..100, 0_usize..200, 1_usize..8), 0..60),

@@ -1,6 +1,6 @@
-//! What the owner of a transport and its tasks share.
+//! The state shared by the owner of a transport and its tasks.
 
-use super::config::{Admit, Doubt};
+use super::config::{Admit, OnRollback};
 use super::events::Lines;
 use super::guard::Guard;
 use super::peers::{Peer, Peers};
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) peers: Peers,
     pub(crate) counters: Counters,
     pub(crate) lines: Lines,
-    /// Not in the hands of the task that accepts, so that the owner can close it at once.
+    /// Kept here rather than in the accepting task, so that the owner can close it at once.
     listener: Mutex<Option<TcpListener>>,
     incarnations: Mutex<Incarnations>,
     pub(crate) owner: Owner,
@@ -74,7 +74,7 @@ impl Shared {
             incarnations: Mutex::new(Incarnations::of(config.known)),
             owner: Owner {
                 admit: config.admit,
-                doubt: config.doubt,
+                on_rollback: config.on_rollback,
             },
         }
     }
@@ -90,7 +90,7 @@ impl Shared {
         .await
     }
 
-    /// Closes for good everything that the tasks do not own themselves.
+    /// Permanently closes everything that the tasks do not own.
     pub(crate) fn close(&self) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
         for (_, peer) in self.peers.all() {
@@ -98,14 +98,14 @@ impl Shared {
         }
     }
 
-    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later incarnation
-    /// was met meanwhile, or it is no peer any more.
+    /// Opens the inbound link for the sender of this hello, which was judged before. `None`: a later
+    /// incarnation was recorded meanwhile, or the node is no longer a peer.
     pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(Arc<Peer>, u64)> {
-        // Whoever removes the peer waits, and then closes what is opened here.
+        // A concurrent removal of the peer waits for this lock and then closes what is opened here.
         let peers = self.peers.read();
         let peer = peers.get(&hello.node)?;
-        // Incarnations are met and connections opened under one lock, so the connection that is open last
-        // is of the last incarnation.
+        // Incarnations are recorded and connections opened under one lock, so the latest connection
+        // belongs to the latest incarnation.
         let mut incarnations = self.incarnations();
         incarnations.meet(hello).ok()?;
         let number = peer.inbound.open();
@@ -133,13 +133,12 @@ impl Shared {
     }
 }
 
-/// The way in from one peer.
+/// The inbound link from one peer.
 ///
 /// Invariants:
-/// - only the latest connection hands over messages: nothing of an earlier one arrives behind what
-///   it sent;
-/// - what waits for the owner holds permits of `room`, so it is bounded, and a loud peer takes no
-///   one else's room.
+/// - only the latest connection delivers messages: none of an earlier one arrives after one of its
+///   own;
+/// - undelivered messages hold permits of `room`, so they are bounded for each peer separately.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     from: NodeId,
@@ -150,11 +149,11 @@ pub(crate) struct Inbound {
     latest: watch::Sender<(u64, bool)>,
 }
 
-/// A message on its way to the owner. Its room is given back when it is taken.
+/// A message for the owner. Its permits are released when it is delivered.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) from: NodeId,
-    /// The incarnation of the connection it came by.
+    /// The incarnation of the connection that it arrived on.
     pub(crate) incarnation: u64,
     pub(crate) message: Bytes,
     _room: OwnedSemaphorePermit,
@@ -177,7 +176,7 @@ impl Inbound {
         }
     }
 
-    /// Makes way for a new connection and tells its number.
+    /// Opens a new connection, which displaces the previous one, and returns its number.
     pub(crate) fn open(&self) -> u64 {
         let mut opened = 0;
         self.latest.send_modify(|(number, open)| {
@@ -188,7 +187,7 @@ impl Inbound {
         opened
     }
 
-    /// The connection of this number has ended.
+    /// Records the end of the connection with this number.
     pub(crate) fn closed(&self, number: u64) {
         self.latest.send_if_modified(|latest| {
             let closes = *latest == (number, true);
@@ -197,7 +196,7 @@ impl Inbound {
         });
     }
 
-    /// Closes whatever connection is open, for good: no other is opened afterwards.
+    /// Permanently closes the current connection; none is opened afterwards.
     pub(crate) fn end(&self) {
         self.latest.send_modify(|(number, open)| {
             *number += 1;
@@ -205,27 +204,27 @@ impl Inbound {
         });
     }
 
-    /// Waits until a later connection took the place of this one, or none is to be open any more.
+    /// Waits until a later connection displaces this one, or the link is closed.
     pub(crate) async fn displaced(&self, number: u64) {
         let mut latest = self.latest.subscribe();
         // An error would mean that the sender is gone, but `self` holds it.
         let _later = latest.wait_for(|(latest, _)| *latest != number).await;
     }
 
-    /// Hands a message of connection `number`, which is of this incarnation, to the owner, once there is room.
-    /// False: a later connection is open.
+    /// Delivers a message of connection `number`, which belongs to this incarnation, once there is room.
+    /// `false`: a later connection is open.
     pub(crate) async fn hand_over(&self, number: u64, incarnation: u64, message: Bytes) -> bool {
         let wanted = u32::try_from(message.len())
             .unwrap_or(u32::MAX)
             .saturating_add(MESSAGE_COST_BYTES);
-        // A message larger than the whole room gets all of it.
+        // A message larger than the limit takes all permits.
         let wanted = wanted.min(self.room_bytes);
         let Ok(room) = self.room.clone().acquire_many_owned(wanted).await else {
             return false;
         };
         let latest = self.latest.borrow();
-        // Under the guard of `latest` no later connection can open between the question and the
-        // sending.
+        // Under the lock of `latest` no later connection can open between the check and the
+        // delivery.
         latest.0 == number
             && self
                 .arrivals
@@ -243,10 +242,10 @@ impl Inbound {
     }
 }
 
-/// Whom to ask, and to tell.
+/// The callbacks of the transport's owner.
 pub(crate) struct Owner {
     pub(crate) admit: Admit,
-    pub(crate) doubt: Doubt,
+    pub(crate) on_rollback: OnRollback,
 }
 
 impl std::fmt::Debug for Owner {
@@ -255,5 +254,5 @@ impl std::fmt::Debug for Owner {
     }
 }
 
-/// What a waiting message costs beyond its own bytes, about.
+/// The approximate overhead of a queued message.
 const MESSAGE_COST_BYTES: u32 = 128;

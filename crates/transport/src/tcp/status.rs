@@ -1,22 +1,23 @@
-//! What a transport has done and how it stands.
+//! Counters and state of a transport.
 
 use super::sendqueue::Lost;
 use crate::{NodeId, Untrusted};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A look at a [`Tcp`](crate::Tcp): counters since the start, and how each peer stands now.
+/// A snapshot of a [`Tcp`](crate::Tcp): counters since the start, and the current state of each
+/// peer.
 ///
-/// The parts were read one after the other while the transport went on, so they need not add up to
-/// the last message.
+/// The fields are read one after the other while the transport is running, so they are only
+/// approximately consistent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
     /// Messages received.
     pub frames_in: u64,
-    /// Their bytes.
+    /// Bytes of received messages.
     pub bytes_in: u64,
-    /// Messages written to their end. Whether they arrived nobody knows.
+    /// Messages written completely. They may still be lost.
     pub frames_out: u64,
     /// Bytes written.
     pub bytes_out: u64,
@@ -24,13 +25,13 @@ pub struct Status {
     pub control_dropped: u64,
     /// Messages lost to a full bulk lane.
     pub bulk_dropped: u64,
-    /// Messages for a node that is no peer, or longer than a frame may be.
+    /// Messages addressed to a node that is not a peer, or longer than `frame_bytes_max`.
     pub unsendable: u64,
     /// Connections to peers that were established.
     pub connects: u64,
     /// Attempts to connect that failed, refusals not counted.
     pub connects_failed: u64,
-    /// Connections that were given up because the peer showed no incarnation.
+    /// Connections closed because no pulse arrived within `silence_max`.
     pub silences: u64,
     /// Hellos this node refused, as acceptor or as dialer.
     pub hellos_refused: u64,
@@ -38,31 +39,31 @@ pub struct Status {
     pub refused_by_peers: u64,
     /// Connections that began with something other than a hello, or with nothing in time.
     pub hellos_unreadable: u64,
-    /// Connections that were closed because others came that had not said who they are either.
+    /// Connections without a hello that newer ones displaced.
     pub handshakes_dropped: u64,
     /// Connections that were closed because of a frame that was corrupt or too long.
     pub frames_corrupt: u64,
-    /// Attempts to accept a connection that failed: for want of a descriptor, most likely.
+    /// Failed attempts to accept a connection, most likely for lack of file descriptors.
     pub accepts_failed: u64,
-    /// Connections that ended because the other end was not believed to be the node that it should be, here or
-    /// there, by the reason; those that did not come about are not there.
+    /// Connections closed because either end did not trust the other, by reason; reasons that never occurred
+    /// are absent.
     pub untrusted: BTreeMap<Untrusted, u64>,
-    /// Addresses of peers that were not dialed because others than this machine reach them, and how connections
-    /// are protected was not chosen.
+    /// Times a peer was not dialed because its address is on another machine and
+    /// [`TcpConfig::security`](crate::TcpConfig::security) is not set.
     pub unprotected: u64,
     /// Times the certificates were changed.
     pub reloads: u64,
-    /// Times they were to be changed, and stayed what they were.
+    /// Failed reloads, which left the certificates unchanged.
     pub reloads_failed: u64,
-    /// CAs that it was told of, in however many sets, and that had expired when they were read: they are not believed.
+    /// Configured CAs, over all reloads, that had expired when they were read and are therefore not trusted.
     pub authorities_expired: u64,
-    /// Connections that were made anew, each before the one that it replaces ended.
+    /// Connections that were renewed, each before the one that it replaces was closed.
     pub renewals: u64,
     /// The peers, connected or not.
     pub peers: BTreeMap<NodeId, PeerStatus>,
 }
 
-/// How one peer stands.
+/// The state of one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerStatus {
@@ -70,11 +71,11 @@ pub struct PeerStatus {
     pub connected: bool,
     /// There is a connection on which it sends.
     pub accepted: bool,
-    /// The bytes that wait to be written to it.
+    /// Bytes queued for it.
     pub queued_bytes: usize,
 }
 
-/// The counters, added to from every task; none of them orders anything.
+/// The counters, incremented by every task with relaxed ordering.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) frames_in: AtomicU64,
@@ -93,7 +94,7 @@ pub(crate) struct Counters {
     pub(crate) handshakes_dropped: AtomicU64,
     pub(crate) frames_corrupt: AtomicU64,
     pub(crate) accepts_failed: AtomicU64,
-    /// By the place of the reason.
+    /// Indexed by the position of the reason in [`Untrusted::ALL`].
     pub(crate) untrusted: [AtomicU64; Untrusted::ALL.len()],
     pub(crate) unprotected: AtomicU64,
     pub(crate) reloads: AtomicU64,
@@ -102,7 +103,7 @@ pub(crate) struct Counters {
     pub(crate) renewals: AtomicU64,
 }
 
-/// One more.
+/// Increments a counter.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }

@@ -1,4 +1,4 @@
-//! What stands in the place of TLS where the feature is off: connections are plain.
+//! The replacement for TLS when the feature is off: connections are plain.
 
 use super::config::BindError;
 use super::security::{Security, is_here};
@@ -70,7 +70,7 @@ impl Guard {
     }
 }
 
-/// There is none.
+/// Uninhabited: there is no TLS state.
 #[derive(Debug)]
 pub(crate) enum Seal {}
 

@@ -1,4 +1,4 @@
-//! A connection as both of its ends see it: bytes in and bytes out, encrypted or not.
+//! A connection as a byte stream, encrypted or plain.
 
 use super::guard::Seal;
 use crate::Untrusted;
@@ -8,12 +8,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 
-/// A connection on which each end may speak. What is written or read at once is for whoever has the lock of its
-/// seal; nobody holds that across a wait.
+/// A connection. Encrypted reads and writes happen under the lock of its TLS state, which is never held across
+/// an await.
 #[derive(Debug)]
 pub(crate) struct Wire {
     socket: TcpStream,
-    /// `None`: it is plain.
+    /// The TLS state; `None` for a plain connection.
     seal: Option<Seal>,
 }
 
@@ -26,18 +26,18 @@ impl Wire {
         self.seal.as_ref()
     }
 
-    /// The other end has shown who it is, and may send much.
+    /// Switches to large reads once the other end is authenticated.
     pub(crate) fn read_much(&self) {
         if let Some(seal) = &self.seal {
             seal.read_much();
         }
     }
 
-    /// Writes from the front of these pieces what the socket takes now; or, of an encrypted connection, seals
-    /// it, when all that was sealed before has left.
+    /// Writes as much of these pieces as the socket accepts now. An encrypted connection encrypts the next
+    /// record once the previous one is fully written.
     ///
     /// # Errors
-    /// [`WouldBlock`](ErrorKind::WouldBlock) when it takes nothing; others when it is broken.
+    /// [`WouldBlock`](ErrorKind::WouldBlock) when it accepts nothing; others when it is broken.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.seal {
             None => self.socket.try_write_vectored(pieces),
@@ -45,7 +45,7 @@ impl Wire {
         }
     }
 
-    /// Writes what was sealed. [`try_write`](Self::try_write) does so as well.
+    /// Writes the pending encrypted record, as [`try_write`](Self::try_write) does first.
     pub(crate) fn try_flush(&self) -> io::Result<()> {
         match &self.seal {
             None => Ok(()),
@@ -53,15 +53,15 @@ impl Wire {
         }
     }
 
-    /// Waits until the socket may take more.
+    /// Waits until the socket may accept more.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         self.socket.writable().await
     }
 
-    /// Waits for bytes, and takes of them what there is room for. 0: there will be no more.
+    /// Waits for bytes and reads as many as there is room for. 0: the stream has ended.
     pub(crate) async fn read_buf(&self, into: &mut BytesMut) -> io::Result<usize> {
         loop {
-            // Whoever sends without end leaves the others their turns.
+            // Yields to other tasks, even if the peer sends without pause.
             consume_budget().await;
             let read = match &self.seal {
                 None => self.socket.try_read_buf(into),
@@ -76,7 +76,7 @@ impl Wire {
         }
     }
 
-    /// As [`read_buf`](Self::read_buf). Nothing is lost when it is given up.
+    /// As [`read_buf`](Self::read_buf). Cancel-safe.
     pub(crate) async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             consume_budget().await;
@@ -93,7 +93,7 @@ impl Wire {
         }
     }
 
-    /// Waits for as many bytes.
+    /// Waits until `into` is filled.
     pub(crate) async fn read_exact(&self, into: &mut [u8]) -> io::Result<()> {
         let mut at = 0;
         while at < into.len() {
@@ -105,7 +105,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Writes all of it, and waits until the socket has taken it.
+    /// Writes all bytes, and waits until the socket has accepted them.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         loop {
             let progress = match bytes {
@@ -122,11 +122,11 @@ impl Wire {
         }
     }
 
-    /// Closes so that what was written last arrives: with bytes left unread the system would reset the
-    /// connection and drop it.
+    /// Closes the connection so that the last bytes written still arrive: with unread bytes the system
+    /// would reset it and discard them.
     pub(crate) async fn part(&mut self) -> io::Result<()> {
         if let Some(seal) = &self.seal {
-            // Politeness: what must arrive was written before.
+            // Best effort: everything important was written before.
             let _unsaid = seal.try_end(&self.socket);
         }
         self.socket.shutdown().await?;
@@ -136,15 +136,15 @@ impl Wire {
     }
 }
 
-/// Why the other end is not believed, where that is what broke the connection.
+/// Why the other end is not trusted, if that is the cause of the error.
 pub(crate) fn reason_of(error: &io::Error) -> Option<Untrusted> {
     error.get_ref()?.downcast_ref().copied()
 }
 
-/// As the error of a connection.
+/// The reason as an I/O error.
 pub(crate) fn broken(reason: Untrusted) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// What is read from a refused node before its connection is closed all the same.
+/// The most bytes read from a refused node before its connection is closed anyway.
 const PARTING_BYTES_MAX: u64 = 4 * 1024;

@@ -1,4 +1,4 @@
-//! What a node is told of certificates, as bytes.
+//! The TLS configuration of a node, as bytes.
 
 use super::suite::Suite;
 use crate::{ClusterId, NodeId, Untrusted};
@@ -9,34 +9,34 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What time it is: certificates are valid from a time until another.
+/// The clock that validity periods of certificates are checked against.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// The certificate of a node and its key, and the CAs that it believes. Each is PEM or DER; where several may
-/// stand, DER is one.
+/// The certificate of a node, its key, and the CAs that it trusts. Each is PEM or DER; DER holds a single
+/// item.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TlsConfig {
-    /// The node's certificate, which names it ([`node_name`](crate::tls::node_name)) and is for servers and
-    /// clients; behind it those between it and the CA, if there are any.
+    /// The node's certificate, which names it ([`node_name`](crate::tls::node_name)) and is valid for
+    /// servers and clients, followed by the intermediate certificates up to the CA, if there are any.
     pub certificate: Vec<u8>,
     /// The certificate's private key: PKCS#8, PKCS#1 or SEC1.
     pub key: Vec<u8>,
-    /// The CAs whose certificates are believed. Of whatever else they sign, nothing is believed that does not
-    /// name a node of the cluster. One that has expired when it is read is not believed.
+    /// The trusted CAs. A certificate signed by them is accepted only if it names a node of the cluster. A CA
+    /// that has expired when it is read is not trusted.
     pub ca: Vec<u8>,
-    /// Lists of what those have revoked; empty when there is none. If there is one, there must be one of each
-    /// CA. That a list is older than it says it should be is no reason to refuse anybody.
+    /// The revocation lists of these CAs; may be empty. If there is one, there must be one for each CA. A
+    /// list past its next update is still used.
     pub crls: Vec<u8>,
-    /// How often those that are connected are looked at again: whether their certificates are still valid. A
-    /// connection ends at most this long after its certificate does. Default 10 s.
+    /// How often the certificates of open connections are verified again. A connection is closed at most
+    /// this long after its certificate expires. Default 10 s.
     pub check_interval: Duration,
-    /// The time. Default: the system's.
+    /// The clock. Default: the system's.
     pub clock: Clock,
 }
 
 impl TlsConfig {
-    /// A node with this certificate and key that believes these CAs.
+    /// A configuration with this certificate and key that trusts these CAs.
     #[must_use]
     pub fn new(
         certificate: impl Into<Vec<u8>>,
@@ -45,7 +45,7 @@ impl TlsConfig {
     ) -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "certificates are valid by the time of the day"
+            reason = "certificates are valid by wall-clock time"
         )]
         let clock = Arc::new(SystemTime::now);
         Self {
@@ -58,10 +58,10 @@ impl TlsConfig {
         }
     }
 
-    /// Whether this node of this cluster could start with it now, by its clock.
+    /// Checks that this node of this cluster could start with it now, by its clock.
     ///
     /// # Errors
-    /// Those of TLS that [`Tcp::bind`](crate::Tcp::bind) would end with.
+    /// The TLS errors that [`Tcp::bind`](crate::Tcp::bind) would return.
     pub fn check(&self, cluster: ClusterId, node: NodeId) -> Result<(), TlsError> {
         Suite::new(self, cluster, node).map(|_| ())
     }
@@ -97,7 +97,7 @@ fn certificates(
     several(bytes, what)
 }
 
-/// All that stand there, at least one.
+/// All items in `bytes`, at least one.
 fn several<T: PemObject + From<Vec<u8>>>(
     bytes: &[u8],
     what: &'static str,
@@ -115,12 +115,12 @@ fn several<T: PemObject + From<Vec<u8>>>(
     }
 }
 
-/// What stands before the first line of PEM is for people.
+/// Text before the first PEM line is ignored.
 fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(PEM.len()).any(|window| window == PEM)
 }
 
-/// Without the key.
+/// Omits the key.
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig")
@@ -129,38 +129,38 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// Why certificates are of no use.
+/// Why certificates are not usable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// It is neither PEM nor DER of that, or nothing.
-    #[error("the {what} cannot be read: neither PEM nor DER of one, or empty")]
+    /// The bytes are empty, or neither PEM nor DER of the expected item.
+    #[error("the {what} cannot be read: it is empty, or neither PEM nor DER")]
     Unreadable {
-        /// What it should have been.
+        /// The expected item.
         what: &'static str,
     },
-    /// The key is not that of the certificate.
-    #[error("the key is not that of the certificate")]
+    /// The key does not match the certificate.
+    #[error("the key does not match the certificate")]
     OtherKey,
-    /// Nobody would believe this node's own certificate, by the CAs and revocation lists that it has itself.
+    /// Peers would reject this node's own certificate, judging by its own CAs and revocation lists.
     #[error("this node's own certificate would be refused by its peers: {0}")]
     Own(Untrusted),
-    /// None of the CAs is valid any more.
-    #[error("the CA has expired, or each of them has if there are more")]
+    /// All CAs have expired.
+    #[error("all CAs have expired")]
     ExpiredAuthorities,
-    /// How often certificates are looked at is never, or without end.
+    /// `check_interval` is zero or too long.
     #[error("check_interval is out of its range")]
     CheckInterval,
-    /// Neither the feature `ring` is there nor a default of the process that rustls was told.
+    /// Neither the feature `ring` nor a process default provider of rustls is available.
     #[error(
-        "there is no provider of cryptography: switch on the feature `ring`, or install one in rustls"
+        "there is no cryptography provider: enable the feature `ring`, or install a default provider of rustls"
     )]
     NoProvider,
     /// The transport was bound without TLS.
     #[error("this node does not speak TLS")]
     NotInUse,
-    /// What TLS says is wrong with them.
-    #[error("they cannot be used")]
+    /// Another error of rustls.
+    #[error("rustls rejects the certificates")]
     Unusable(#[source] Box<dyn Error + Send + Sync>),
 }
 

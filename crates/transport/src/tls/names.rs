@@ -1,14 +1,14 @@
-//! The names of nodes in certificates.
+//! The node names in certificates.
 
 use crate::{ClusterId, NodeId, Untrusted};
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-/// The DNS name that the certificate of a node has among its subject alternative names:
+/// The DNS name of a node, which its certificate has among its subject alternative names:
 /// `n3.c1.synod.internal` is node 3 of cluster 1, both in decimal.
 ///
-/// Nobody looks it up. It is a DNS name so that the usual checks of certificates are those of nodes, and lies
-/// under `internal`, which ICANN gives to nobody.
+/// It is never resolved. It is a DNS name so that the standard certificate checks apply to nodes, and is in
+/// the top-level domain `internal`, which ICANN has reserved for private use.
 ///
 /// ```
 /// use synod_transport::{ClusterId, NodeId, tls::node_name};
@@ -35,8 +35,8 @@ pub(crate) fn names_a_node(
     }
 }
 
-/// Whether a certificate names this node, letter by letter. Whoever checks certificates of servers takes a name
-/// with a wildcard for each that it covers; a node is what it is called and nothing else.
+/// Whether a certificate names this node literally. The usual server verification accepts wildcards; here they
+/// name no node.
 pub(crate) fn names(
     certificate: &CertificateDer<'_>,
     cluster: ClusterId,
@@ -55,7 +55,7 @@ fn nodes_of(certificate: &CertificateDer<'_>) -> Result<Vec<(ClusterId, NodeId)>
     Ok(certificate.valid_dns_names().filter_map(parse).collect())
 }
 
-/// What a certificate that is not of the wanted node is, by what is told of its names.
+/// Classifies a certificate of another node by the names that it presents.
 pub(crate) fn of_whom(presented: &[String], cluster: ClusterId) -> Untrusted {
     let domain = format!(".{DOMAIN}");
     let of_cluster = format!(".c{}{domain}", cluster.0);
@@ -68,7 +68,7 @@ pub(crate) fn of_whom(presented: &[String], cluster: ClusterId) -> Untrusted {
     }
 }
 
-/// Only what [`node_name`] gives, in small letters or not, so that each node has one name.
+/// Accepts only what [`node_name`] returns, ignoring case, so that each node has one name.
 fn parse(name: &str) -> Option<(ClusterId, NodeId)> {
     let name = name.to_ascii_lowercase();
     let labels = name.strip_suffix(DOMAIN)?.strip_suffix('.')?;

@@ -1,4 +1,4 @@
-//! TLS between a queue and a socket, neither of which it knows.
+//! The TLS state between a send queue and a socket, independent of both.
 //!
 //! ```text
 //!  queue ── pieces ──> seal ── one record ──> socket          no second one before the first has left
@@ -12,24 +12,23 @@ use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 
 /// One end of a TLS connection.
 ///
-/// Invariant: what was sealed and has not left is at most one record, so that whatever is more urgent is sealed
-/// next.
+/// Invariant: at most one encrypted record is not yet written, so that more urgent data can be encrypted next.
 pub(crate) struct Sealed {
     tls: Connection,
-    /// What has come and was not given to TLS is at `at..end`.
+    /// Received bytes not yet passed to TLS are at `at..end`.
     incoming: Box<[u8]>,
     at: usize,
     end: usize,
-    /// The stream has no sense any more.
+    /// The first TLS error, which is permanent.
     failed: Option<Error>,
 }
 
-/// Why a socket and TLS cannot go on.
+/// An error of the socket or of TLS.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Those of the socket, [`WouldBlock`](ErrorKind::WouldBlock) too.
+    /// An error of the socket, including [`WouldBlock`](ErrorKind::WouldBlock).
     Io(io::Error),
-    /// The other end breaks the rules, or is not believed.
+    /// The other end violated the protocol or is not trusted.
     Tls(Error),
 }
 
@@ -50,7 +49,7 @@ impl Sealed {
         }
     }
 
-    /// Reads so much at a time from now on.
+    /// Sets the size of reads.
     pub(crate) fn read_by(&mut self, bytes: usize) {
         let mut incoming = vec![0; bytes.max(self.end)];
         incoming[..self.end].copy_from_slice(&self.incoming[..self.end]);
@@ -61,7 +60,7 @@ impl Sealed {
         &self.tls
     }
 
-    /// Writes what was sealed.
+    /// Writes the pending encrypted record.
     pub(crate) fn flush(&mut self, to: &mut impl Write) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(to) {
@@ -74,11 +73,12 @@ impl Sealed {
         Ok(())
     }
 
-    /// Seals what a record takes of these pieces and writes it, as far as that goes. Tells how many bytes were
-    /// sealed.
+    /// Encrypts up to one record of these pieces and writes as much of it as possible. Returns the number of
+    /// plaintext bytes.
     ///
     /// # Errors
-    /// Those of the socket: [`WouldBlock`](ErrorKind::WouldBlock) when it does not take what was sealed before.
+    /// Those of the socket: [`WouldBlock`](ErrorKind::WouldBlock) when the previous record is not fully
+    /// written.
     pub(crate) fn seal(
         &mut self,
         pieces: &[IoSlice<'_>],
@@ -104,15 +104,15 @@ impl Sealed {
         }
     }
 
-    /// Says that nothing more will be sent.
+    /// Sends the close notification.
     pub(crate) fn end(&mut self, to: &mut impl Write) -> io::Result<()> {
         self.tls.send_close_notify();
         self.flush(to)
     }
 
-    /// Reads until there is something to [take](Self::take). False: there will be nothing more. It looks at the
-    /// socket a few times: a peer may send records without anything in them as fast as they are read, and the caller
-    /// has others to serve.
+    /// Reads until there is plaintext to [take](Self::take). `false`: the stream has ended. The number of reads is
+    /// limited, because a peer may send empty records as fast as they are read and the caller has other connections
+    /// to serve.
     pub(crate) fn fill(&mut self, socket: &mut (impl Read + Write)) -> Result<bool, Failure> {
         let mut looks = 0;
         loop {
@@ -130,7 +130,7 @@ impl Sealed {
         }
     }
 
-    /// Gives TLS what has come, after one look at the socket if that is nothing.
+    /// Passes received bytes to TLS, after one read from the socket if there are none.
     pub(crate) fn step(&mut self, socket: &mut (impl Read + Write)) -> Result<(), Failure> {
         if let Some(error) = &self.failed {
             return Err(Failure::Tls(error.clone()));
@@ -148,12 +148,12 @@ impl Sealed {
         while self.at < self.end {
             let mut come = &self.incoming[self.at..self.end];
             match self.tls.read_tls(&mut come)? {
-                // It has said that it would send nothing more.
+                // TLS has received the close notification and reads no more.
                 0 => self.at = self.end,
                 given => self.at += given,
             }
             let processed = self.tls.process_new_packets();
-            // An answer, or why there is none. If the socket takes it no more, it leaves with what is sealed next.
+            // A response or an alert. If the socket does not accept it now, it is sent with the next record.
             let _later = self.flush(socket);
             let processed = processed.map_err(|error| {
                 self.failed = Some(error.clone());
@@ -166,12 +166,12 @@ impl Sealed {
         Ok(())
     }
 
-    /// Takes what there is, as far as there is room for it.
+    /// Takes available plaintext, as far as there is room.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.tls.reader().read(into)
     }
 
-    /// The same, without looking for more room than there is.
+    /// The same, into the spare capacity of a buffer.
     pub(crate) fn take_into(&mut self, into: &mut BytesMut) -> io::Result<usize> {
         let mut reader = self.tls.reader();
         let plain = reader.fill_buf()?;
@@ -188,14 +188,14 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// The plain text of a record.
+/// The most plaintext of a record.
 const RECORD_BYTES_MAX: usize = 16 * 1024;
-/// The pieces of one record: as many as are given to one write.
+/// The most pieces of one record, the same as of one vectored write.
 const PIECES_MAX: usize = 64;
-/// Whoever has not shown who it is gets no larger buffer.
+/// The read buffer of an unauthenticated connection.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
 
-/// At the socket, until there is something to take: the longest record takes five.
+/// The most reads for one call of [`fill`](Sealed::fill); the longest record takes five.
 const LOOKS_MAX: u32 = 8;
 
 #[cfg(all(test, feature = "ring"))]
@@ -207,11 +207,11 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Arc;
 
-    /// A socket: what has come, what has left, and how much more of that it takes.
+    /// A socket: bytes to read, bytes written, and how many more it accepts.
     #[derive(Default)]
     struct Pipe {
         come: VecDeque<u8>,
-        /// It gives one byte at a time, and counts how often it is asked.
+        /// Returns one byte per read, and counts the reads.
         trickles: bool,
         looks: u32,
         left: Vec<u8>,
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Two ends that have shaken hands, and their sockets, which take nothing more.
+    /// Two ends after the handshake, and their sockets, which accept nothing more.
     fn pair() -> [(Sealed, Pipe); 2] {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
@@ -287,8 +287,8 @@ mod tests {
         [one, two]
     }
 
-    /// What is sealed cannot be overtaken. A socket that takes nothing gets one record sealed for it, and that one
-    /// leaves before there is a second.
+    /// An encrypted record cannot be overtaken. For a socket that accepts nothing, one record is encrypted, and it
+    /// is written before there is a second.
     #[test]
     fn no_second_record_is_sealed_before_the_first_has_left() {
         let [(mut one, mut socket), (mut two, mut far)] = pair();
@@ -301,7 +301,7 @@ mod tests {
             let again = one.seal(&bulk, &mut socket).map_err(|error| error.kind());
             assert_eq!(again, Err(ErrorKind::WouldBlock), "{room} bytes of room");
         }
-        // Now it takes all: what is sealed next is what is more urgent.
+        // Now it accepts everything: the more urgent data is encrypted next.
         socket.room = usize::MAX;
         let urgent = one.seal(&[IoSlice::new(b"urgent")], &mut socket);
         assert_eq!(urgent.expect("there is room"), 6);
@@ -314,8 +314,8 @@ mod tests {
         assert!(plain.ends_with(b"urgent"));
     }
 
-    /// A peer has always sent one more byte when the socket is looked at, and no record comes to its end. Whoever
-    /// reads gets its thread back after a few looks, also while nothing would have blocked.
+    /// Each read finds one more byte, and no record is ever complete. The reader returns after a few reads even
+    /// though none would block.
     #[test]
     fn a_socket_is_looked_at_a_few_times() {
         let [(mut one, mut socket), (mut two, mut far)] = pair();
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(&*plain, &[7; 1_000]);
     }
 
-    /// Once for all: also when whoever reads asks again.
+    /// The error is permanent: a later read returns it too.
     #[test]
     fn what_was_changed_on_the_way_ends_the_stream() {
         let [(mut one, mut socket), (mut two, mut far)] = pair();

@@ -1,4 +1,4 @@
-//! Certificates that were read: connections are made with them, and judged by them.
+//! A parsed set of certificates, with which connections are made and verified.
 
 use super::config::{Clock, TlsConfig, TlsError};
 use super::names::{names, names_a_node, node_name, of_whom};
@@ -21,12 +21,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Which end of a connection somebody is at.
+/// The end of a connection that a node is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was dialed.
+    /// The node accepted the connection.
     Accepted,
-    /// It has dialed.
+    /// The node dialed.
     Dialed,
 }
 
@@ -39,30 +39,30 @@ pub(crate) struct Suite {
     of_servers: Arc<WebPkiServerVerifier>,
     of_clients: Arc<dyn ClientCertVerifier>,
     time: Time,
-    /// This node's own.
+    /// This node's own certificate chain.
     chain: Vec<CertificateDer<'static>>,
-    /// Whether peers would believe it.
+    /// Whether peers would trust it.
     own: Result<(), Untrusted>,
-    /// CAs that have expired, and are not believed.
+    /// The number of CAs that have expired and are not trusted.
     pub(crate) expired: u64,
     pub(crate) check_interval: Duration,
 }
 
 impl Suite {
-    /// Reads the certificates of this node, and looks whether its peers would believe them.
+    /// Parses the certificates of this node and checks that its peers would trust them.
     pub(crate) fn new(
         config: &TlsConfig,
         cluster: ClusterId,
         own: NodeId,
     ) -> Result<Self, TlsError> {
         let suite = Self::read(config, cluster, own)?;
-        // Better refused here than by every peer.
+        // Fail here rather than be refused by every peer.
         suite.own.map_err(TlsError::Own)?;
         Ok(suite)
     }
 
-    /// As [`new`](Self::new), to take the place of this set. That this node's own certificate has ended, or was
-    /// revoked, is no reason to go on believing others when it is the one that is in use already.
+    /// As [`new`](Self::new), to replace this set. An expired or revoked certificate of this node is accepted
+    /// if it is the one already in use, so that new CAs and revocation lists take effect.
     pub(crate) fn next(&self, config: &TlsConfig, own: NodeId) -> Result<Self, TlsError> {
         let next = Self::read(config, self.cluster, own)?;
         match next.own {
@@ -124,12 +124,12 @@ impl Suite {
         Ok(suite)
     }
 
-    /// Why peers would not believe this node, if they would not.
+    /// Why peers would not trust this node, if they would not.
     pub(crate) fn own_trouble(&self) -> Option<Untrusted> {
         self.own.err()
     }
 
-    /// A connection to whoever shows that it is this node.
+    /// The client side of a connection that must authenticate as this node.
     pub(crate) fn dial(&self, node: NodeId) -> Result<Connection, Untrusted> {
         let name = self.server_name(node)?;
         let connection = ClientConnection::new(self.client.clone(), name);
@@ -138,7 +138,8 @@ impl Suite {
             .map_err(|error| Self::reason(&error, self.cluster))
     }
 
-    /// A connection to whoever shows a certificate that is believed. Whose it is, is looked at afterwards.
+    /// The server side of a connection that must present a trusted certificate. Its name is checked
+    /// afterwards.
     pub(crate) fn accept(&self) -> Result<Connection, Untrusted> {
         let connection = ServerConnection::new(self.server.clone());
         connection
@@ -146,13 +147,13 @@ impl Suite {
             .map_err(|error| Self::reason(&error, self.cluster))
     }
 
-    /// Whether whoever has shown this certificate may be heard at all: it is a node of this cluster, whichever.
+    /// Checks that this certificate belongs to any node of this cluster.
     pub(crate) fn is_of_a_node(&self, chain: &[CertificateDer<'_>]) -> Result<(), Untrusted> {
         let own = chain.first().ok_or(Untrusted::NoCertificate)?;
         names_a_node(own, self.cluster)
     }
 
-    /// Whether this certificate is of this node.
+    /// Checks that this certificate belongs to this node.
     pub(crate) fn is_of(
         &self,
         chain: &[CertificateDer<'_>],
@@ -162,7 +163,7 @@ impl Suite {
         names(own, self.cluster, node)
     }
 
-    /// Whether the certificates that this node has shown at its end are, at this time, what they must be.
+    /// Verifies the certificates that this node presented at its end, as of this time.
     pub(crate) fn judge(
         &self,
         chain: &[CertificateDer<'_>],
@@ -194,7 +195,7 @@ impl Suite {
         (self.time.0)()
     }
 
-    /// What an error of TLS says of whoever is at the other end.
+    /// The reason that a TLS error gives for not trusting the other end.
     pub(crate) fn reason(error: &rustls::Error, cluster: ClusterId) -> Untrusted {
         use rustls::Error as Tls;
         match error {
@@ -227,8 +228,8 @@ impl Suite {
     }
 }
 
-/// The CAs that are believed, and how many of these are not, because they have expired. Whoever checks a certificate
-/// does not look at that: whom it is told to believe it believes.
+/// The trusted CAs, and how many were left out because they have expired. Verifiers do not check the validity period
+/// of trust anchors.
 fn believed(
     authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -245,8 +246,7 @@ fn believed(
     let now = now.ok_or(TlsError::Own(Untrusted::NotYetValid))?;
     let mut expired = 0;
     for authority in authorities {
-        // It is no server's certificate, and what is wrong with it as one is of no interest. Its time is looked at
-        // first.
+        // A CA is not a server's certificate, so other errors are ignored; the validity period is checked first.
         let judged = verifier.verify_server_cert(&authority, &[], &name, &[], now);
         let judged = judged.map_err(|error| Suite::reason(&error, ClusterId(0)));
         match judged {
@@ -260,7 +260,7 @@ fn believed(
     Ok((Arc::new(believed), expired))
 }
 
-/// The one that the process has installed comes before what this was built with.
+/// The process default provider takes precedence over the built-in one.
 fn provider() -> Option<Arc<CryptoProvider>> {
     let installed = CryptoProvider::get_default().cloned();
     #[cfg(feature = "ring")]
@@ -299,5 +299,5 @@ fn of_own(error: rustls::Error) -> TlsError {
     }
 }
 
-/// A day.
+/// One day.
 const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);

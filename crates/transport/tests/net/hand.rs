@@ -1,4 +1,4 @@
-//! Hellos, questions and frames that are written by hand, so that the format is proved by a second hand.
+//! Hand-written hellos, queries and frames, as a second implementation of the format.
 
 use super::{Cluster, in_time};
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub(crate) fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; 
     bytes.try_into().expect("92 bytes")
 }
 
-/// What an answer says of who gives it that is nobody's business.
+/// The placeholder identity in answers that must not disclose the real one.
 pub(crate) const NOBODY: Hello = Hello {
     cluster: ClusterId(0),
     node: NodeId(0),
@@ -57,7 +57,7 @@ pub(crate) fn framed(message: &Bytes) -> Vec<u8> {
     bytes
 }
 
-/// Says hello by hand and returns the verdict of the answer; `None` when there is none.
+/// Sends a hand-written hello and returns the verdict of the answer; `None` when there is none.
 pub(crate) async fn dial(node: &Tcp, bytes: &[u8]) -> (TcpStream, Option<u16>) {
     let mut stream = TcpStream::connect(node.local_addr())
         .await
@@ -79,7 +79,7 @@ pub(crate) async fn closed(stream: &mut TcpStream) {
     let _end_or_reset = in_time(stream.read_to_end(&mut rest)).await;
 }
 
-/// A peer by hand: accepts one connection and answers its hello.
+/// A hand-written peer: accepts one connection and answers its hello.
 pub(crate) async fn accept(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     let (mut stream, _) = in_time(listener.accept()).await.expect("accepts");
     in_time(stream.read_exact(&mut [0; HELLO_BYTES]))
@@ -89,7 +89,7 @@ pub(crate) async fn accept(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     stream
 }
 
-/// At a peer's address: says of each hello that it is its own, or not, and has nothing else to do with anybody.
+/// Answers queries at a peer's address, confirming or denying each, and does nothing else.
 pub(crate) struct Home {
     asked: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
@@ -133,7 +133,7 @@ impl Drop for Home {
     }
 }
 
-/// Where a peer by hand listens.
+/// The listener of a hand-written peer.
 pub(crate) fn listener(cluster: &Cluster, id: u64) -> TcpListener {
     TcpListener::from_std(cluster.with_small_buffer(id)).expect("on a runtime")
 }

@@ -1,4 +1,4 @@
-//! Listens to what a transport writes into the log.
+//! Records the log events of a transport.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -6,11 +6,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// The names of the events that were told.
+/// The names of the recorded events.
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
     pub(crate) told: Arc<Mutex<Vec<String>>>,
-    /// Whoever tells this panics: a log is code of the user's, too, which runs in our tasks.
+    /// Logging this event panics: a subscriber is the user's code, too, and runs in the transport's
+    /// tasks.
     pub(crate) panics_at: &'static str,
 }
 

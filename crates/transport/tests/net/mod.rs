@@ -13,14 +13,14 @@ use std::time::Duration;
 use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
 use tokio::net::TcpSocket;
 
-/// How long anything may take before the test fails. No test waits this long when all is well.
+/// How long anything may take before the test fails. No passing test waits this long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
 
 pub(crate) struct Cluster {
     pub(crate) peers: BTreeMap<NodeId, String>,
     pub(crate) listeners: Listeners,
-    /// A node that is down for a moment finds its own port free again: nobody else is given it.
+    /// Keeps the port of a stopped node from being given to anything else.
     _held: Vec<TcpSocket>,
 }
 
@@ -32,7 +32,7 @@ impl Listeners {
         self.0.get_mut().insert(id, listener);
     }
 
-    /// A second handle of one: whoever comes is met by either.
+    /// A second handle of a listener: either may accept a connection.
     pub(crate) fn share(&self, id: u64) -> TcpListener {
         let shared = self.0.borrow();
         let listener = shared.get(&id).expect("a node that was not started");
@@ -72,7 +72,7 @@ impl Cluster {
         Hello::new(CLUSTER, NodeId(id), DiskId(u128::from(id) << 64), boot)
     }
 
-    /// The socket of a node, made anew with a receive buffer that is small on every machine.
+    /// The socket of a node, recreated with a small receive buffer.
     pub(crate) fn with_small_buffer(&self, id: u64) -> TcpListener {
         let address = self.listeners.lock_out(id).local_addr().expect("bound");
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -102,8 +102,8 @@ impl Cluster {
     }
 }
 
-/// A socket that is bound and never listens. Listeners share its port, because both sides allow it; whoever asks
-/// the system for any port, in this process or another, is not given it.
+/// A socket that is bound and never listens. Listeners may share its port, because both sides allow it, but the
+/// system does not give the port to any other socket.
 fn hold_a_port() -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     // Alone while it takes the port.
@@ -115,7 +115,7 @@ fn hold_a_port() -> TcpSocket {
     socket
 }
 
-/// A message of this length that tells its number and in which every byte matters.
+/// A message of this length that contains its number and whose every byte depends on it.
 pub(crate) fn message(number: u64, bytes: usize) -> Bytes {
     let mut message = BytesMut::with_capacity(bytes.next_multiple_of(256));
     let mut block: [u8; 256] =
@@ -141,8 +141,8 @@ pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
     in_time(poll_fn(|cx| node.poll_recv(cx))).await
 }
 
-/// Waits for `future`, and fails when it was not woken in time. (`timeout` would ask it once more
-/// at the end, and so hide that nobody woke it.)
+/// Waits for `future`, and fails when it was not woken in time. (`timeout` would poll it once more
+/// at the end, and so hide a missing wake-up.)
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
@@ -155,7 +155,7 @@ pub(crate) async fn next(node: &mut impl Transport) -> (NodeId, Bytes) {
     recv(node).await.expect("open")
 }
 
-/// Lets the other tasks run until something they do shows.
+/// Lets the other tasks run until the condition holds.
 pub(crate) async fn until(what: &str, mut shows: impl FnMut() -> bool) {
     let turns = async {
         while !shows() {

@@ -18,7 +18,7 @@ fn settings() -> GossipSettings {
     GossipSettings::of(ms(100), 7)
 }
 
-/// Node 1 of three, that has met the others.
+/// Node 1 of three, after frames from both others.
 fn one() -> Gossip {
     let mut one = Gossip::new(at(0), ONE, LIFE, [ONE, TWO, THREE], settings()).expect("sound");
     one.handle_frame(at(0), TWO, LIFE);
@@ -44,7 +44,7 @@ fn rumor(node: NodeId, refutation: u64, suspected: bool) -> Rumor {
     }
 }
 
-/// An answer to nothing, that brings this along.
+/// An unsolicited answer with these rumours.
 fn tell(detector: &mut Gossip, now: Instant, from: NodeId, rumors: &[Rumor]) {
     let message = Message {
         kind: Kind::Answer(Seq(0)),
@@ -53,7 +53,7 @@ fn tell(detector: &mut Gossip, now: Instant, from: NodeId, rumors: &[Rumor]) {
     detector.handle_message(now, from, LIFE, &message);
 }
 
-/// The next probe, whom it is for, and when.
+/// The time, number and target of the next probe.
 fn next_probe(detector: &mut Gossip) -> (Instant, Seq, NodeId) {
     loop {
         let now = detector.poll_timeout();

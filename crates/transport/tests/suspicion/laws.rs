@@ -1,4 +1,4 @@
-//! What holds whatever comes.
+//! Properties that hold for every sequence of events.
 
 use super::{LIFE, PEER, at, hear, ms, outputs, suspected_at, wait};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn all() -> Vec<Box<dyn Detector>> {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Time goes on by so much, as the owner finds.
+    /// Time passes by this many milliseconds between two calls of the owner.
     Pass(u64),
     Frame(u64, u64),
     Message(u64, u64, Message),
@@ -96,7 +96,8 @@ fn feed(detector: &mut dyn Detector, steps: &[Step]) -> Instant {
 }
 
 proptest! {
-    /// Whatever was heard, learnt and suffered: whoever says nothing any more is suspected in time, and for good.
+    /// Whatever was received and learnt: a peer that stops sending is suspected within its bound, and stays
+    /// suspected.
     #[test]
     fn whoever_is_silent_is_suspected_within_a_bound(steps in steps()) {
         for mut detector in all() {
@@ -117,7 +118,7 @@ proptest! {
         }
     }
 
-    /// Told and shown are the same, and what is told of a peer alternates.
+    /// The outputs match `suspects`, and alternate for each peer.
     #[test]
     fn what_is_told_is_what_is_shown(steps in steps()) {
         for mut detector in all() {
@@ -152,7 +153,7 @@ proptest! {
         }
     }
 
-    /// Eventually perfect under a bound that nobody knows: a mistake for each step up to it, and no more.
+    /// Eventually perfect under an unknown bound: one mistake for each step up to it, and no more.
     #[test]
     fn a_growing_deadline_makes_finitely_many_mistakes(gaps in prop::collection::vec(1_u64..999, 1..200)) {
         let mut detector = Deadline::new(at(0), [PEER], DeadlineSettings::of(ms(100))).unwrap();
@@ -165,7 +166,7 @@ proptest! {
         prop_assert!(detector.timeout(PEER).unwrap() <= ms(1_000 + 100));
     }
 
-    /// Eventually perfect below a bound that follows from its settings, and whoever crashed is suspected.
+    /// Eventually perfect below a bound given by its settings, and a crashed peer is suspected.
     #[test]
     fn accrual_makes_no_mistake_below_its_bound(
         gaps in prop::collection::vec(1_u64..=156, 1..300),
@@ -184,7 +185,7 @@ proptest! {
         suspected_at(&mut detector);
     }
 
-    /// A pause of the owner, however long and whatever comes first behind it, makes nobody suspected at once.
+    /// A pause of the owner, however long and whatever follows it, causes no immediate suspicion.
     #[test]
     fn a_pause_of_the_owner_is_nobodys_silence(beats in 1_u64..50, pause in 151_u64..1_000_000, frame_first: bool) {
         for mut detector in all() {

@@ -1,4 +1,4 @@
-//! Failure detectors: what each promises, sentence by sentence, and what the README says of them.
+//! Failure detectors: their documented guarantees, and the README's measurements.
 
 mod gossip;
 mod laws;
@@ -21,7 +21,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Time passes until then, and the owner is in time.
+/// Lets time pass with an owner that polls in time.
 fn wait(detector: &mut (impl Detector + ?Sized), until: Instant) {
     loop {
         let due = detector.poll_timeout();
@@ -32,13 +32,13 @@ fn wait(detector: &mut (impl Detector + ?Sized), until: Instant) {
     }
 }
 
-/// A frame of [`PEER`], and the owner is in time before it.
+/// A frame of [`PEER`], after an owner that polled in time.
 fn hear(detector: &mut (impl Detector + ?Sized), now: Instant) {
     wait(detector, now);
     detector.handle_frame(now, PEER, LIFE);
 }
 
-/// When [`PEER`] is suspected, if it says nothing any more.
+/// When [`PEER`] is suspected if nothing more arrives from it.
 fn suspected_at(detector: &mut impl Detector) -> Instant {
     let mut now = Instant::default();
     while !detector.suspects(PEER) {

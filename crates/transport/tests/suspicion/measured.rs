@@ -1,4 +1,4 @@
-//! That the README says what the program finds.
+//! Checks that the README matches the program's output.
 
 #[path = "../../examples/detectors/cluster.rs"]
 pub(crate) mod cluster;

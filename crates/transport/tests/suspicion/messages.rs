@@ -1,4 +1,4 @@
-//! The bytes of gossip.
+//! The encoding of gossip messages.
 
 use super::laws::message;
 use proptest::prelude::*;

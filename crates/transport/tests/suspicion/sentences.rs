@@ -1,4 +1,4 @@
-//! Deadlines and accrual: one test a sentence.
+//! Deadlines and accrual: one test for each documented guarantee.
 
 use super::{LIFE, PEER, at, hear, ms, outputs, suspected_at, wait};
 use synod_transport::NodeId;

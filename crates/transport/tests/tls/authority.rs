@@ -21,7 +21,7 @@ pub(crate) struct Authority {
     serial: AtomicU64,
 }
 
-/// What somebody shows, and what proves that it is its own.
+/// A certificate with its private key.
 pub(crate) struct Shown {
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -97,7 +97,7 @@ impl Authority {
     }
 }
 
-/// A certificate that nobody else has signed.
+/// A self-signed certificate.
 pub(crate) fn self_signed(id: u64) -> Shown {
     let name = node_name(CLUSTER, NodeId(id));
     let (params, key) = (params(&[&name], VALID, 1), key());

@@ -1,4 +1,4 @@
-//! Crowds that begin handshakes and do not end them.
+//! Floods of connections that start a handshake and do not finish it.
 
 use crate::authority::Authority;
 use crate::hand::first_words;
@@ -13,7 +13,8 @@ use synod_transport::{Lane, NodeId, Tcp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// No deadline helps here, it is longer than the test's timeout: whoever goes on has a place.
+/// No timeout helps here, as it is longer than the test's: a connection that continues gets a
+/// place.
 #[tokio::test]
 async fn a_crowd_of_half_handshakes_keeps_no_node_out() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(2));
@@ -44,9 +45,9 @@ async fn a_crowd_of_half_handshakes_keeps_no_node_out() {
     assert!(one.status().untrusted.is_empty());
 }
 
-/// Ten thousand of them come as fast as they can, from many addresses. Meanwhile two nodes go on, a third one
-/// comes, is dialed and heard, and memory stays within what is stated. In a process of its own, whose memory is
-/// nobody else's.
+/// Ten thousand connections arrive as fast as possible, from many addresses. Meanwhile two nodes keep working,
+/// a third one joins, and memory stays within the documented bound. Runs in its own process, so that its memory
+/// can be measured.
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_half_handshakes_cost_little_and_hold_nobody_up() {

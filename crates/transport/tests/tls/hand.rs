@@ -1,4 +1,4 @@
-//! TLS by hand: whoever shows what no node of ours would, and believes the CA of the tests.
+//! A hand-written TLS peer that presents any certificate and trusts the tests' CA.
 
 use crate::authority::{Authority, NOW, Shown};
 use crate::net::{CLUSTER, in_time};
@@ -63,12 +63,13 @@ pub(crate) async fn dial(
     in_time(dialed).await.expect("no panic")
 }
 
-/// Stands at an address and shows this to whoever comes first. Gives what that one said, when it has hung up.
+/// Accepts one connection at an address and presents this certificate. Returns what the other end sent until
+/// it closed.
 pub(crate) async fn answer(listener: TcpListener, shown: &Shown, ca: &Authority) -> Vec<u8> {
     answer_after(listener, shown, ca, (0, || (), Vec::new())).await
 }
 
-/// As [`answer`]; when it has heard so much, something happens, and then it says that.
+/// As [`answer`]; after reading this much it calls a function and then sends a reply.
 pub(crate) async fn answer_after(
     listener: TcpListener,
     shown: &Shown,
@@ -118,7 +119,7 @@ fn key(shown: &Shown) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("a key")
 }
 
-/// With what somebody begins who speaks TLS.
+/// The first bytes of a TLS connection.
 pub(crate) fn first_words(ca: &Authority) -> Vec<u8> {
     let config = ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(Fixed))
         .with_protocol_versions(&[&TLS13])

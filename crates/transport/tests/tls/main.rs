@@ -1,5 +1,5 @@
-//! Nodes that show certificates, and whoever shows another one, or none. Certificates are made anew for each
-//! test, and its time is the test's own.
+//! Nodes with certificates, and peers with invalid ones or none. Each test has its own certificates and
+//! clock.
 
 #[path = "../net/mod.rs"]
 mod net;
@@ -20,14 +20,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use synod_transport::{Security, Tcp, TcpConfig, TlsConfig};
 
-/// Milliseconds since 1970, as everybody in a test sees them.
+/// Milliseconds since 1970, shared by all nodes of a test.
 type Time = Arc<AtomicU64>;
 
 fn time() -> Time {
     Arc::new((NOW * 1_000).into())
 }
 
-/// What a node with this certificate that believes this CA is told.
+/// The TLS configuration of a node with this certificate that trusts this CA.
 fn believing(shown: &Shown, ca: &Authority, time: &Time) -> TlsConfig {
     let mut config = TlsConfig::new(&*shown.certificate, &*shown.key, ca.pem());
     let time = time.clone();

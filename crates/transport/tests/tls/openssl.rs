@@ -1,4 +1,4 @@
-//! The refusals as another implementation of TLS meets them: `openssl s_client`, where there is one.
+//! The refusals with another TLS implementation: `openssl s_client`, where it is installed.
 
 use crate::authority::{Authority, Shown, VALID};
 use crate::net::{Cluster, in_time, until};

@@ -1,4 +1,5 @@
-//! Who is refused, and as what. None of it reaches what reads hellos and frames.
+//! Which certificates are refused, and for which reason. Nothing such a peer sends reaches the
+//! decoders of hellos and frames.
 
 use crate::authority::{Authority, Shown, VALID, self_signed};
 use crate::net::hand::{self, VERSION, hello};
@@ -194,7 +195,7 @@ async fn a_node_does_not_start_with_what_its_peers_would_refuse() {
         (ca.sign(&["client.example"], VALID), "names no node"),
         (other.node(1), "none of the trusted CAs"),
         (ca.node_for(1, (2027, 2028)), "has expired"),
-        (mixed, "the key is not that of the certificate"),
+        (mixed, "the key does not match the certificate"),
         (revoked, "was revoked"),
     ];
     for (shown, words) in cases {

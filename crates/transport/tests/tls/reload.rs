@@ -252,7 +252,7 @@ async fn an_authority_that_has_expired_is_not_believed() {
     };
     let error = bind(believing(&old.node(1), &old, &time())).await;
     assert!(
-        error.is_err_and(|error| crate::told(&error).contains("the CA has expired")),
+        error.is_err_and(|error| crate::told(&error).contains("all CAs have expired")),
         "the only one"
     );
     // A node shows what the old one has signed to one that believes both: beside a good one the old one is left out.

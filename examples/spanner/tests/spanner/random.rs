@@ -3,10 +3,12 @@
 //! as in Multi-Paxos; messages are lost, repeated and reordered; nodes crash and come back from a snapshot, and pause
 //! between the look at the clock and the act; clients fall silent; clocks wander within their bound.
 //!
-//! [`watch`] holds I1 to I11 against every step, [`witness`] the whole history against the order of timestamps.
+//! [`watch`] holds I1 to I11 against every step, [`witness`] the whole history against the order of timestamps, and
+//! [`history`] gives it to the checks of strict serializability that anybody's histories are given to.
 
 mod audits;
 mod clients;
+mod history;
 mod lying;
 mod node;
 mod run;

@@ -182,6 +182,7 @@ fn forge(scene: &mut Scene<RaftService>, term: u64, recorder: Option<&Recorder>)
             round: 1,
             commit: Index(0),
             matched: Index(0),
+            lease: Duration::ZERO,
         };
         let (from, now) = (NodeId(1 + node.0 % 3), scene.world.local_now(node));
         if let (Some(process), Some(now)) = (scene.world.process_mut(node), now) {

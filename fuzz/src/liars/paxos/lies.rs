@@ -28,10 +28,23 @@ impl Victim {
                 chosen: self.slot(script),
                 behind: script.flag(),
                 disk: health(script),
+                priority: Some(attempt as u8),
+                lease: lease(script),
             },
             2 if script.one_in(30) => Echo::Removed {
                 promised: ballot,
                 number: script.below(3),
+            },
+            2 if script.one_in(4) => Echo::HowFar {
+                promised: ballot,
+                life: script.number(),
+                number: script.number(),
+            },
+            2 if script.one_in(2) => Echo::Voted {
+                promised: ballot,
+                life: script.below(2),
+                number: script.below(9),
+                last: self.slot(script),
             },
             2 => Echo::Preempted { promised: ballot },
             3 => Echo::Learn {
@@ -54,6 +67,7 @@ impl Victim {
                 no_leader: !script.one_in(4),
                 chosen: self.slot(script),
                 disk: health(script),
+                priority: Some(attempt as u8),
             },
         }
     }
@@ -74,6 +88,10 @@ pub(super) fn configurations(script: &mut Script<'_>) -> Configurations {
     bytes[10..17].copy_from_slice(&script.number().to_le_bytes()[..7]);
     bytes[17] = 0;
     Configurations::decode(&bytes).unwrap_or_default()
+}
+
+pub(super) fn lease(script: &mut Script<'_>) -> Duration {
+    Duration::from_millis(script.number())
 }
 
 pub(super) fn health(script: &mut Script<'_>) -> DiskHealth {

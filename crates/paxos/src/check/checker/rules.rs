@@ -22,6 +22,10 @@ pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(),
         let ballot = now.promised;
         return Err(Violation::BallotUsedTwice { node, ballot });
     }
+    if before.gives_up && now.leads && now.promised == before.promised && !now.gives_up {
+        let ballot = now.promised;
+        return Err(Violation::LedOn { node, ballot });
+    }
     if let (Some((to, before)), Some((still_to, slot))) = (before.transfer, now.transfer)
         && to == still_to
         && slot > before
@@ -39,6 +43,18 @@ fn placed(first: Slot, values: &[Value]) -> impl Iterator<Item = (Slot, Named)> 
 }
 
 impl Checker {
+    /// Checks that whom a leader prefers to itself has a higher priority, in one of its lives.
+    pub(super) fn check_preferred(&self, node: NodeId, now: &Seen) -> Result<(), Violation> {
+        let Some((to, own)) = now.preferred else {
+            return Ok(());
+        };
+        let priority = self.nodes.get(&to).map_or(0, |watch| watch.priority);
+        match priority > own {
+            true => Ok(()),
+            false => Err(Violation::NotPreferred { node, to }),
+        }
+    }
+
     /// Checks a chosen prefix of `paxos` that has just grown: every slot is chosen, and its value
     /// is held.
     pub(super) fn check_prefix(&mut self, before: Slot, paxos: &Paxos) -> Result<(), Violation> {
@@ -287,7 +303,20 @@ impl Checker {
                 self.history.check_position(node, snapshot.last)
             }
             Echo::Removed { number, .. } => self.check_settled(node, *number),
-            Echo::Ask { .. } | Echo::Preempted { .. } | Echo::Learn { .. } => Ok(()),
+            Echo::Voted { last, .. } => {
+                let watch = self.nodes.get(&node).filter(|watch| !watch.forgot);
+                let held = watch.and_then(|watch| watch.durable.votes.last_key_value());
+                let held = held.map_or(Slot(0), |(slot, _)| *slot);
+                let last = *last;
+                match held > last {
+                    true => Err(Violation::VoteHidden { node, last, held }),
+                    false => Ok(()),
+                }
+            }
+            Echo::Ask { .. }
+            | Echo::HowFar { .. }
+            | Echo::Preempted { .. }
+            | Echo::Learn { .. } => Ok(()),
         }
     }
 }

@@ -14,6 +14,7 @@ fn ballot_owner() {
             ballot: ballot_1,
             from,
             number: 0,
+            invited: None,
         },
     );
     assert_eq!(rule(foreign), "ballot owner");
@@ -54,6 +55,7 @@ fn ballot_used_twice() {
             ballot: ballot_1,
             from,
             number: 0,
+            invited: None,
         },
     );
     assert_eq!(rule(again), "ballot used twice");

@@ -33,6 +33,7 @@ fn unsayable() {
                 ballot: ballot_1,
                 from: Slot(1),
                 number: 0,
+                invited: None,
             },
         ),
     ] {
@@ -66,6 +67,7 @@ fn unsayable() {
                 ballot: ballot(3, 3),
                 from: Slot(1),
                 number: 0,
+                invited: None,
             },
         ),
     ];
@@ -81,6 +83,8 @@ fn unsayable() {
         chosen: Slot(1),
         behind: false,
         disk: DiskHealth::default(),
+        priority: None,
+        lease: Duration::ZERO,
     };
     assert_eq!(rule(group.say(2, echo)), "unsayable");
 }

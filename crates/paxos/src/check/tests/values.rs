@@ -1,4 +1,5 @@
 use super::*;
+use crate::check::history::History;
 
 #[test]
 fn one_value_a_ballot() {
@@ -141,6 +142,57 @@ fn p2c() {
     );
 }
 
+/// Proposes a configuration in a slot and ballot.
+fn propose_change(
+    history: &mut History,
+    slot: u64,
+    ballot: Ballot,
+    next: &Configuration,
+) -> Result<(), Violation> {
+    let value = Value {
+        kind: Kind::Configuration,
+        origin: ballot,
+        body: next.encode(),
+    };
+    let slot = Slot(slot);
+    history.members.note_proposed(slot, &value);
+    history.check_change(ballot.node, slot, ballot)
+}
+
+/// A configuration of the acceptors 1 to 3 after this one.
+fn after(configuration: &Configuration) -> Configuration {
+    configuration.next(Membership::of(quorums()))
+}
+
+#[test]
+fn one_change_at_a_time() {
+    let first = Configuration::first(Membership::of(quorums()));
+    let next = after(&first);
+    let mut history = History::default();
+    let known = Configurations::first(first.clone());
+    history.members.meet(NodeId(1), &known);
+    propose_change(&mut history, 3, ballot(2, 1), &next).unwrap();
+    history.members.choose(Slot(3), ballot(2, 1));
+    // Ballot 1 was overtaken and does not know.
+    propose_change(&mut history, 3, ballot(1, 2), &next).unwrap();
+    // Behind a change that is chosen: too early, although it follows, or it does not follow.
+    let third = after(&next);
+    let second_change = Err(Violation::TwoChanges {
+        node: NodeId(1),
+        slot: Slot(4),
+        number: 2,
+    });
+    let early = propose_change(&mut history, 4, ballot(2, 1), &third);
+    assert_eq!(early, second_change);
+    let in_force = 3 + first.alpha;
+    propose_change(&mut history, in_force, ballot(2, 1), &third).unwrap();
+    let again = propose_change(&mut history, in_force, ballot(3, 1), &next);
+    assert!(matches!(
+        again,
+        Err(Violation::TwoChanges { number: 1, .. })
+    ));
+}
+
 #[test]
 fn chosen_not_durable() {
     let y = value(ballot(1, 1), "y");
@@ -171,6 +223,7 @@ fn chosen_not_durable() {
         no_leader: true,
         chosen,
         disk: DiskHealth::default(),
+        priority: None,
     };
     assert_eq!(rule(Group::led().say(3, answer)), "chosen not durable");
     // Known to be chosen, and not held.

@@ -44,6 +44,8 @@ fn unsayable() {
         round: 1,
         matched: Index(0),
         disk: DiskHealth::default(),
+        lease: core::time::Duration::ZERO,
+        priority: None,
     };
     assert_eq!(rule(group.say(3, echo)), "unsayable");
 }

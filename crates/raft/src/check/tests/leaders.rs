@@ -3,7 +3,9 @@ use super::*;
 #[test]
 fn election_safety() {
     let mut group = Group::led();
-    let second = group.step(2, |raft| raft.change_role(NOW, Step::BecomeLeader));
+    let second = group.step(2, |raft| {
+        raft.change_role(NOW, Step::BecomeLeader { by_transfer: false });
+    });
     assert_eq!(
         second,
         Err(Violation::ElectionSafety {
@@ -16,14 +18,16 @@ fn election_safety() {
     let mut group = Group::led();
     let unelected = group.step(2, |raft| {
         raft.common.term = Term(2);
-        raft.change_role(NOW, Step::BecomeLeader);
+        raft.change_role(NOW, Step::BecomeLeader { by_transfer: false });
     });
     assert_eq!(rule(unelected), "election safety");
     // A node leads again in the term that it led before a crash.
     let mut group = Group::led();
     group.crash(1, 0).unwrap();
     assert_eq!(
-        rule(group.step(1, |raft| raft.change_role(NOW, Step::BecomeLeader))),
+        rule(group.step(1, |raft| {
+            raft.change_role(NOW, Step::BecomeLeader { by_transfer: false });
+        })),
         "election safety"
     );
     // A node sends as if it led.
@@ -97,7 +101,7 @@ fn leader_completeness() {
     }
     let led = group.step(3, |raft| {
         (raft.common.term, raft.common.vote) = (Term(2), Some(NodeId(3)));
-        raft.change_role(NOW, Step::BecomeLeader);
+        raft.change_role(NOW, Step::BecomeLeader { by_transfer: false });
     });
     assert_eq!(
         led,
@@ -124,7 +128,7 @@ fn leader_completeness_in_hindsight() {
     }
     let led = group.step(2, |raft| {
         (raft.common.term, raft.common.vote) = (Term(2), Some(NodeId(2)));
-        raft.change_role(NOW, Step::BecomeLeader);
+        raft.change_role(NOW, Step::BecomeLeader { by_transfer: false });
     });
     led.unwrap();
     group.persist(1).unwrap();

@@ -113,7 +113,7 @@ fn what_is_applied_ends_what_it_overtook() {
 #[test]
 fn what_a_snapshot_may_cover_is_never_called_lost() {
     let (mut proposals, second) = two_sealed();
-    proposals.doubt();
+    proposals.mark_in_doubt();
     assert_eq!(
         proposals.applied(&second),
         (vec![Some("b")], overtaken(&[], &["a"]))

@@ -236,7 +236,8 @@ fn every_message_has_its_bytes() {
 fn messages() -> Vec<(Message, Vec<u8>)> {
     let replicated = replicated().map(|(message, golden)| (Message::Replicate(message), golden));
     let binding = binding().map(|(message, golden)| (Message::Binding(message), golden));
-    let echoes = echoes().map(|(message, golden)| (Message::Echo(message), golden));
+    let echoes = echoes().into_iter().chain(inquiries());
+    let echoes = echoes.map(|(message, golden)| (Message::Echo(message), golden));
     let invite = Replicate::Invite {
         ballot: BALLOT,
         round: 7,
@@ -261,6 +262,7 @@ const ORIGIN: paxos::Ballot = paxos::Ballot {
 };
 const FIRST: paxos::Slot = paxos::Slot(300);
 const CHOSEN: paxos::Slot = paxos::Slot(2);
+const LEASE: std::time::Duration = std::time::Duration::from_nanos(3);
 const DISK: paxos::DiskHealth = paxos::DiskHealth {
     has_room: true,
     sync_time: std::time::Duration::new(1, 9),
@@ -313,6 +315,7 @@ fn replicated() -> [(Replicate, &'static [u8]); 5] {
         chosen,
         through: FIRST,
         settled: 8,
+        lease: LEASE,
     };
     let slot = FIRST;
     let snapshot = snapshot();
@@ -321,7 +324,7 @@ fn replicated() -> [(Replicate, &'static [u8]); 5] {
             accept,
             b"\0\x05\x06\xac\x02\x02\x03\0\x04\x03\0\x01\x04\x03\x02\x02\x04\x03\x01abc",
         ),
-        (heartbeat, &[3, 5, 6, 7, 2, 0xac, 2, 8]),
+        (heartbeat, &[3, 5, 6, 7, 2, 0xac, 2, 8, 0, 3]),
         (Replicate::Settle { ballot, slot }, &[15, 5, 6, 0xac, 2]),
         (Replicate::Chosen { ballot, chosen }, &[4, 5, 6, 2]),
         (
@@ -353,6 +356,7 @@ fn binding() -> [(Binding, &'static [u8]); 4] {
         ballot,
         from,
         number,
+        invited: Some(ORIGIN),
     };
     let accepted = Binding::Accepted {
         ballot,
@@ -367,9 +371,28 @@ fn binding() -> [(Binding, &'static [u8]); 4] {
               \x01\x09\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\
               \x01\xad\x02\x04\x03\x01\x04\x03\x02ab",
         ),
-        (prepare, &[6, 5, 6, 0xac, 2, 8]),
+        (prepare, &[6, 5, 6, 0xac, 2, 8, 1, 4, 3]),
         (Binding::Settled { ballot, slot }, &[16, 5, 6, 0xac, 2]),
         (accepted, &[7, 5, 6, 2, 0xac, 2]),
+    ]
+}
+
+fn inquiries() -> [(Echo, &'static [u8]); 2] {
+    let (promised, life, number) = (BALLOT, 300, 8);
+    let how_far = Echo::HowFar {
+        promised,
+        life,
+        number,
+    };
+    let voted = Echo::Voted {
+        promised,
+        life,
+        number,
+        last: CHOSEN,
+    };
+    [
+        (how_far, &[18, 5, 6, 0xac, 2, 8]),
+        (voted, &[19, 5, 6, 0xac, 2, 8, 2]),
     ]
 }
 
@@ -391,6 +414,7 @@ fn echoes() -> [(Echo, &'static [u8]); 8] {
         no_leader: true,
         chosen: CHOSEN,
         disk,
+        priority: Some(200),
     };
     let heartbeat = Echo::Heartbeat {
         ballot,
@@ -399,6 +423,8 @@ fn echoes() -> [(Echo, &'static [u8]); 8] {
         chosen: CHOSEN,
         behind: false,
         disk,
+        priority: None,
+        lease: LEASE,
     };
     let learn = Echo::Learn {
         ballot,
@@ -412,8 +438,8 @@ fn echoes() -> [(Echo, &'static [u8]); 8] {
             b"\x02\x05\x06\xac\x02\x03\0\x04\x03\0\x01\x04\x03\x02\x02\x04\x03\x01abc",
         ),
         (ask, &[8, 5, 6, 7, 1, 1, 9]),
-        (answer, &[9, 5, 6, 7, 1, 2, 1, 1, 9]),
-        (heartbeat, &[10, 5, 6, 7, 0xac, 2, 2, 0, 1, 1, 9]),
+        (answer, &[9, 5, 6, 7, 1, 2, 1, 1, 9, 1, 200]),
+        (heartbeat, &[10, 5, 6, 7, 0xac, 2, 2, 0, 1, 1, 9, 0, 0, 3]),
         (Echo::Preempted { promised }, &[11, 5, 6]),
         (
             Echo::Removed {

@@ -5,14 +5,14 @@
 //! | 0 | `Accept` | ballot, first slot, chosen, for each value kind, origin and length; bodies |
 //! | 1 | `Promise` | ballot, first slot, next page, chosen, configurations, for each vote slot, ballot, value; bodies |
 //! | 2 | `Learned` | ballot, first slot, for each value kind, origin and length; bodies |
-//! | 3 | `Heartbeat` | ballot, round, chosen, through, number of the settled configuration |
+//! | 3 | `Heartbeat` | ballot, round, chosen, through, number of the settled configuration, lease |
 //! | 4 | `Chosen` | ballot, chosen |
 //! | 5 | `Snapshot` | ballot, its last slot and the origin of that, configurations |
-//! | 6 | `Prepare` | ballot, first slot, number of the latest known configuration |
+//! | 6 | `Prepare` | ballot, first slot, number of the latest known configuration, ballot of who invited |
 //! | 7 | `Accepted` | ballot, first and last slot |
 //! | 8 | `Ask` | promised, attempt, disk |
-//! | 9 | `Answer` | promised, attempt, no_leader, chosen, disk |
-//! | 10 | the echo of a heartbeat | ballot, round, through, chosen, behind, disk |
+//! | 9 | `Answer` | promised, attempt, no_leader, chosen, disk, priority |
+//! | 10 | the echo of a heartbeat | ballot, round, through, chosen, behind, disk, priority, lease |
 //! | 11 | `Preempted` | promised |
 //! | 12 | `Learn` | ballot, first and last slot |
 //! | 13 | `Offer` | ballot, the snapshot's last slot and the origin of that, configurations |
@@ -20,10 +20,13 @@
 //! | 15 | `Settle` | ballot, slot |
 //! | 16 | `Settled` | ballot, slot |
 //! | 17 | `Removed` | promised, number of the settled configuration |
+//! | 18 | `HowFar` | promised, life, number |
+//! | 19 | `Voted` | promised, life, number, last slot |
 //!
 //! A promise has configurations only if whoever asks lacks one. A ballot is a round and a node; a disk is
-//! whether it has room, and seconds and nanoseconds of a sync; a kind of value is 0 for a no-op, 1 for
-//! commands, 2 for a configuration.
+//! whether it has room, and seconds and nanoseconds of a sync; a priority is one byte, or none;
+//! a lease is seconds and nanoseconds; a kind of
+//! value is 0 for a no-op, 1 for commands, 2 for a configuration.
 
 use bytes::Bytes;
 use synod_paxos::{
@@ -50,6 +53,8 @@ const INVITE: u8 = 14;
 const SETTLE: u8 = 15;
 const SETTLED: u8 = 16;
 const REMOVED: u8 = 17;
+const HOW_FAR: u8 = 18;
+const VOTED: u8 = 19;
 
 /// The fields of a value, which precede all bodies.
 type Head = (u8, Ballot, u64);
@@ -79,7 +84,11 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
             chosen,
             through,
             settled,
-        } => put(head, HEARTBEAT, &(ballot, round, chosen, through, settled)),
+            lease,
+        } => {
+            let fields = (ballot, round, chosen, through, settled, lease);
+            put(head, HEARTBEAT, &fields);
+        }
         Replicate::Settle { ballot, slot } => put(head, SETTLE, &(ballot, slot)),
         Replicate::Chosen { ballot, chosen } => put(head, CHOSEN, &(ballot, chosen)),
         Replicate::Snapshot { ballot, snapshot } => {
@@ -101,7 +110,8 @@ fn encode_binding(message: &Binding, head: &mut Vec<u8>, parts: &mut Vec<Bytes>)
             ballot,
             from,
             number,
-        } => put(head, PREPARE, &(ballot, from, number)),
+            invited,
+        } => put(head, PREPARE, &(ballot, from, number, invited)),
         Binding::Promise {
             ballot,
             from,
@@ -137,7 +147,11 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
             no_leader,
             chosen,
             disk,
-        } => put(head, ANSWER, &(promised, attempt, no_leader, chosen, disk)),
+            priority,
+        } => {
+            let fields = (promised, attempt, no_leader, chosen, disk, priority);
+            put(head, ANSWER, &fields);
+        }
         Echo::Heartbeat {
             ballot,
             round,
@@ -145,10 +159,25 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
             chosen,
             behind,
             disk,
+            priority,
+            lease,
         } => {
-            let fields = (ballot, round, through, chosen, behind, disk);
+            let fields = (
+                ballot, round, through, chosen, behind, disk, priority, lease,
+            );
             put(head, HEARTBEAT_ECHO, &fields);
         }
+        Echo::HowFar {
+            promised,
+            life,
+            number,
+        } => put(head, HOW_FAR, &(promised, life, number)),
+        Echo::Voted {
+            promised,
+            life,
+            number,
+            last,
+        } => put(head, VOTED, &(promised, life, number, last)),
         Echo::Preempted { promised } => put(head, PREEMPTED, promised),
         Echo::Removed { promised, number } => put(head, REMOVED, &(promised, number)),
         Echo::Learn { ballot, from, to } => put(head, LEARN, &(ballot, from, to)),
@@ -261,13 +290,14 @@ fn decode_promise(bytes: &Bytes) -> Option<Binding> {
 fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
     Some(match kind {
         HEARTBEAT => {
-            let (ballot, round, chosen, through, settled) = whole(fields)?;
+            let (ballot, round, chosen, through, settled, lease) = whole(fields)?;
             Replicate::Heartbeat {
                 ballot,
                 round,
                 chosen,
                 through,
                 settled,
+                lease,
             }
         }
         CHOSEN => {
@@ -307,11 +337,12 @@ fn decode_snapshot(fields: &[u8]) -> Option<(Ballot, Box<Snapshot>)> {
 fn decode_binding(kind: u8, fields: &[u8]) -> Option<Binding> {
     Some(match kind {
         PREPARE => {
-            let (ballot, from, number) = whole(fields)?;
+            let (ballot, from, number, invited) = whole(fields)?;
             Binding::Prepare {
                 ballot,
                 from,
                 number,
+                invited,
             }
         }
         SETTLED => {
@@ -341,17 +372,18 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
             }
         }
         ANSWER => {
-            let (promised, attempt, no_leader, chosen, disk) = whole(fields)?;
+            let (promised, attempt, no_leader, chosen, disk, priority) = whole(fields)?;
             Echo::Answer {
                 promised,
                 attempt,
                 no_leader,
                 chosen,
                 disk,
+                priority,
             }
         }
         HEARTBEAT_ECHO => {
-            let (ballot, round, through, chosen, behind, disk) = whole(fields)?;
+            let (ballot, round, through, chosen, behind, disk, priority, lease) = whole(fields)?;
             Echo::Heartbeat {
                 ballot,
                 round,
@@ -359,6 +391,25 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
                 chosen,
                 behind,
                 disk,
+                priority,
+                lease,
+            }
+        }
+        HOW_FAR => {
+            let (promised, life, number) = whole(fields)?;
+            Echo::HowFar {
+                promised,
+                life,
+                number,
+            }
+        }
+        VOTED => {
+            let (promised, life, number, last) = whole(fields)?;
+            Echo::Voted {
+                promised,
+                life,
+                number,
+                last,
             }
         }
         PREEMPTED => Echo::Preempted {

@@ -78,6 +78,7 @@ const LAST: raft::LogId = raft::LogId {
     term: raft::Term(4),
     index: raft::Index(300),
 };
+const LEASE: std::time::Duration = std::time::Duration::from_nanos(3);
 const DISK: raft::DiskHealth = raft::DiskHealth {
     has_room: true,
     sync_time: std::time::Duration::new(1, 9),
@@ -110,6 +111,7 @@ fn replicated() -> [(raft::Replicate, &'static [u8]); 4] {
         round,
         commit,
         matched,
+        lease: LEASE,
     };
     let snapshot = Box::new(raft::Snapshot {
         last: LAST,
@@ -120,11 +122,11 @@ fn replicated() -> [(raft::Replicate, &'static [u8]); 4] {
             append,
             b"\x00\x05\x04\xac\x02\xac\x02\x03\x05\xad\x02\0\0\x05\xae\x02\x01\x02\x05\xaf\x02\x02\x01abc",
         ),
-        (heartbeat, &[1, 5, 7, 0xac, 2, 2]),
+        (heartbeat, &[1, 5, 7, 0xac, 2, 2, 0, 3]),
         (raft::Replicate::Commit { term, commit }, &[2, 5, 0xac, 2]),
         (
             raft::Replicate::Snapshot { term, snapshot },
-            b"\x03\x05\x04\xac\x02\x15\x01\x01\x09\0\0\0\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
+            b"\x03\x05\x04\xac\x02\x16\x02\x01\x09\0\0\0\0\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
         ),
     ]
 }
@@ -158,6 +160,8 @@ fn echoes() -> [(raft::Echo, &'static [u8]); 6] {
         round: 7,
         matched: raft::Index(300),
         disk,
+        lease: LEASE,
+        priority: Some(200),
     };
     let rejected = raft::Echo::Rejected {
         term,
@@ -177,14 +181,15 @@ fn echoes() -> [(raft::Echo, &'static [u8]); 6] {
         term,
         granted: false,
         disk,
+        priority: None,
     };
     [
-        (heartbeat, &[8, 5, 7, 0xac, 2, 1, 1, 9]),
+        (heartbeat, &[8, 5, 7, 0xac, 2, 1, 1, 9, 0, 3, 1, 200]),
         (rejected, &[9, 5, 4, 0xac, 2, 3, 8]),
         (forgot, &[10, 5, 0xac, 2, 8]),
         (raft::Echo::Stale { term }, &[11, 5]),
         (request, &[12, 5, 4, 0xac, 2, 1, 1, 9]),
-        (answer, &[13, 5, 0, 1, 1, 9]),
+        (answer, &[13, 5, 0, 1, 1, 9, 0]),
     ]
 }
 
@@ -194,11 +199,12 @@ fn a_membership_is_as_its_docs_say() {
     let id = raft::NodeId;
     let change = raft::Change {
         is_joint: true,
-        voters: [id(2), id(3)].into(),
+        voters: [id(2), id(3), id(6)].into(),
         learners: [id(4)].into(),
     };
     let membership = raft::Membership {
         learners: [id(5)].into(),
+        witnesses: [id(3)].into(),
         change: Some(Box::new(change)),
         contexts: [(id(3), Bytes::from_static(b"ab"))].into(),
         highest: id(7),
@@ -211,11 +217,12 @@ fn a_membership_is_as_its_docs_say() {
     };
     let context = [&[1][..], &3u64.to_le_bytes(), &[2, 0], b"ab"].concat();
     let golden = [
-        vec![1],
+        vec![2],
         ids(&[1, 2]),
         ids(&[5]),
+        ids(&[3]),
         vec![2],
-        ids(&[2, 3]),
+        ids(&[2, 3, 6]),
         ids(&[4]),
         context,
         7u64.to_le_bytes().to_vec(),
@@ -277,4 +284,18 @@ fn an_entry_of_an_unknown_kind_is_refused() {
         source,
         "the entry at index 3 has kind 3, which this version does not know"
     );
+}
+
+#[test]
+fn no_node_of_this_crate_is_a_witness_or_has_one() {
+    let three = || raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
+    let mut with_one = three();
+    with_one.witnesses = [raft::NodeId(3)].into();
+    let mut is_one = raft::Config::new(raft::NodeId(4), []);
+    is_one.joins_as_witness = true;
+    for config in [with_one, is_one] {
+        let refused = <Raft as Protocol>::recover(config, Recovered::nothing(), Instant::default());
+        assert!(matches!(refused, Err(RecoverError::Config(_))));
+    }
+    assert!(<Raft as Protocol>::recover(three(), Recovered::nothing(), Instant::default()).is_ok());
 }

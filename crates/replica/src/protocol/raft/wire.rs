@@ -3,25 +3,26 @@
 //! | kind | message | fields |
 //! |---|---|---|
 //! | 0 | `Append` | term, position before, commit, for each entry position, kind and length; bodies |
-//! | 1 | `Heartbeat` | term, round, commit, matched |
+//! | 1 | `Heartbeat` | term, round, commit, matched, lease |
 //! | 2 | `Commit` | term, commit |
 //! | 3 | `Snapshot` | term, position of its end, membership |
 //! | 4 | `RequestVote` | term, position of the log's end, whether by transfer |
 //! | 5 | `Vote` | term, granted |
 //! | 6 | `Appended` | term, index |
 //! | 7 | `Installed` | term, position |
-//! | 8 | the echo of a heartbeat | term, round, matched, disk |
+//! | 8 | the echo of a heartbeat | term, round, matched, disk, lease, priority |
 //! | 9 | `Rejected` | term, position, position of the hint |
 //! | 10 | `Forgot` | term, acknowledged, holds |
 //! | 11 | `Stale` | term |
 //! | 12 | `RequestPreVote` | term, position of the log's end, disk |
-//! | 13 | `PreVote` | term, granted, disk |
+//! | 13 | `PreVote` | term, granted, disk, priority |
 //! | 14 | `TimeoutNow` | term, round, index of the log's end |
 //! | 15 | `Removed` | term |
 //! | 16 | `Left` | term |
 //!
 //! A position is a term and an index; a disk is whether it has room, and seconds and nanoseconds of a
-//! sync; a kind of entry is 0 for a no-op, 1 for commands, 2 for a membership.
+//! sync; a priority is 0 for none, or 1 and the byte; a kind of entry is 0 for a no-op, 1 for commands, 2
+//! for a membership.
 
 use bytes::Bytes;
 use synod_raft::{Binding, Echo, Entry, Index, Kind, LogId, Message, Replicate, Snapshot, Term};
@@ -76,7 +77,8 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
             round,
             commit,
             matched,
-        } => put(head, HEARTBEAT, &(term, round, commit, matched)),
+            lease,
+        } => put(head, HEARTBEAT, &(term, round, commit, matched, lease)),
         Replicate::Commit { term, commit } => put(head, COMMIT, &(term, commit)),
         Replicate::Snapshot { term, snapshot } => {
             let Snapshot { last, membership } = &**snapshot;
@@ -106,7 +108,12 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>) {
             round,
             matched,
             disk,
-        } => put(head, HEARTBEAT_ECHO, &(term, round, matched, disk)),
+            lease,
+            priority,
+        } => {
+            let fields = (term, round, matched, disk, lease, priority);
+            put(head, HEARTBEAT_ECHO, &fields);
+        }
         Echo::Rejected { term, prev, hint } => put(head, REJECTED, &(term, prev, hint)),
         Echo::Forgot {
             term,
@@ -123,7 +130,8 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>) {
             term,
             granted,
             disk,
-        } => put(head, PRE_VOTE, &(term, granted, disk)),
+            priority,
+        } => put(head, PRE_VOTE, &(term, granted, disk, priority)),
     }
 }
 
@@ -160,12 +168,13 @@ fn decode_append(bytes: &Bytes) -> Option<Replicate> {
 fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
     Some(match kind {
         HEARTBEAT => {
-            let (term, round, commit, matched) = whole(fields)?;
+            let (term, round, commit, matched, lease) = whole(fields)?;
             Replicate::Heartbeat {
                 term,
                 round,
                 commit,
                 matched,
+                lease,
             }
         }
         COMMIT => {
@@ -214,12 +223,14 @@ fn decode_binding(kind: u8, fields: &[u8]) -> Option<Binding> {
 fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
     Some(match kind {
         HEARTBEAT_ECHO => {
-            let (term, round, matched, disk) = whole(fields)?;
+            let (term, round, matched, disk, lease, priority) = whole(fields)?;
             Echo::Heartbeat {
                 term,
                 round,
                 matched,
                 disk,
+                lease,
+                priority,
             }
         }
         REJECTED => {
@@ -248,11 +259,12 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
             Echo::RequestPreVote { term, last, disk }
         }
         PRE_VOTE => {
-            let (term, granted, disk) = whole(fields)?;
+            let (term, granted, disk, priority) = whole(fields)?;
             Echo::PreVote {
                 term,
                 granted,
                 disk,
+                priority,
             }
         }
         _ => return None,
@@ -265,9 +277,13 @@ pub(super) fn kind_number(kind: Kind) -> u8 {
         Kind::Noop => 0,
         Kind::Command => 1,
         Kind::Membership => 2,
+        Kind::Withheld => 3,
     }
 }
 
+///
+/// A withheld command is refused: nothing here stores a log without its commands, so the runtime has no
+/// witnesses.
 pub(super) fn kind_of(number: u64) -> Option<Kind> {
     let kinds = [Kind::Noop, Kind::Command, Kind::Membership];
     kinds

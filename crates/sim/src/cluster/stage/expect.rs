@@ -91,6 +91,11 @@ impl<P: Cast> ClusterStage<P> {
                 let packets = packets.filter(|packet| wanted.matches::<P>(packet));
                 Ok(packets.count().to_string())
             }
+            "lease" => {
+                let id = self.known(number(1)?)?;
+                let read = self.cluster()?.read_by_lease(id);
+                Ok(read.map_or_else(|_| "none".to_owned(), |place| place.to_string()))
+            }
             "read" => {
                 let read = number(1)?;
                 let cluster = self.cluster()?;

@@ -1,21 +1,21 @@
-//! Probes for others: who asked for whom, until it is heard or too late.
+//! Indirect probes on behalf of other nodes, until the target answers or the errand expires.
 
 use super::{GossipSettings, Seq};
 use crate::NodeId;
 use crate::detector::Instant;
 
-/// Invariant: at most `errands_max`; of one peer and target the newest alone.
+/// Invariant: at most `errands_max`; only the newest of each peer and target is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Errands {
     under_way: Vec<Errand>,
     errands_max: usize,
 }
 
-/// Somebody wants to know of `target`.
+/// A request to probe `target` on behalf of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Errand {
     pub(super) whose: NodeId,
-    /// The number that the answer has to name.
+    /// The probe number to return in the answer.
     pub(super) seq: Seq,
     target: NodeId,
     until: Instant,
@@ -29,7 +29,7 @@ impl Errands {
         }
     }
 
-    /// `false` when there are too many already. A round later nobody waits for it any more.
+    /// Adds an errand, which expires after a round; `false` when there are too many already.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -52,7 +52,7 @@ impl Errands {
         true
     }
 
-    /// Those that end because `target` was heard.
+    /// Removes and returns the errands that a frame from `target` answers.
     pub(super) fn heard(&mut self, target: NodeId) -> Vec<Errand> {
         self.under_way
             .extract_if(.., |errand| errand.target == target)

@@ -1,4 +1,4 @@
-//! What detectors say to each other, and its bytes.
+//! The messages of gossip detectors and their encoding.
 //!
 //! ```text
 //!  ├ version u8 ┼ kind u8 ┼ seq u64 ┼ target u64, if of a helper ┼ rumours u8 ┼ rumour.. ┤        little endian
@@ -9,10 +9,11 @@ use crate::NodeId;
 use crate::detector::Incarnation;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// A message of a [`Gossip`](super::Gossip) to that of a peer: a step of a probe, and rumours that go along.
+/// A message between the [`Gossip`](super::Gossip) detectors of two nodes: a step of a probe, with
+/// piggybacked rumours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it is about.
+    /// The step of a probe.
     pub kind: Kind,
     /// At most [`RUMORS_MAX`].
     pub rumors: Vec<Rumor>,
@@ -21,22 +22,22 @@ pub struct Message {
 /// The steps of a probe, direct or by a helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Whoever gets this answers.
+    /// A probe of the receiver, which answers it.
     Probe(Seq),
     /// The answer to the probe of this number.
     Answer(Seq),
-    /// Whoever gets this probes `target` for the sender.
+    /// Asks the receiver to probe `target` for the sender.
     ProbeFor {
         /// The number of the sender's probe.
         seq: Seq,
-        /// Who did not answer it.
+        /// The node that did not answer it.
         target: NodeId,
     },
-    /// The helper has heard of `target`.
+    /// A helper's report that `target` is alive.
     AnswerOf {
-        /// The number of the probe that it helped with.
+        /// The number of the original probe.
         seq: Seq,
-        /// Who lives.
+        /// The node that is alive.
         target: NodeId,
     },
 }
@@ -45,57 +46,57 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
-/// How often a node has taken back, in its present incarnation, that it is suspected. Only the node itself raises it.
+/// How often a node has refuted suspicions in its present incarnation. Only the node itself increments it.
 ///
-/// The paper calls this counter the incarnation number. Here an incarnation is an incarnation of a node, which
-/// its disk counts.
+/// The SWIM paper calls this counter the incarnation number. In this crate an incarnation is one run of a
+/// node, counted on its disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Refutation(pub u64);
 
-/// What is said of a node. Of two rumours about one incarnation the one with the higher refutation counts; at the same
-/// refutation, the suspicion.
+/// A claim about a node. Of two rumours about one incarnation the one with the higher refutation wins; at equal
+/// refutations, the suspicion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rumor {
-    /// Of whom.
+    /// The node that it is about.
     pub node: NodeId,
-    /// Of which incarnation of it.
+    /// The node's incarnation that it is about.
     pub incarnation: Incarnation,
-    /// How often it has refuted such rumours.
+    /// The node's refutation counter that the claim is based on.
     pub refutation: Refutation,
-    /// Somebody did not hear of it; or else it lives.
+    /// True: the node is suspected. False: it is alive.
     pub suspected: bool,
 }
 
 impl Rumor {
-    /// Whether it takes the place of `known`, which is of the same incarnation.
+    /// Whether it replaces `known`, which is about the same incarnation.
     pub(super) fn overrides(&self, known: &Self) -> bool {
         (self.refutation, self.suspected) > (known.refutation, known.suspected)
     }
 }
 
-/// Why bytes are no message.
+/// Why bytes are not a valid message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Of a format that is not known here.
+    /// The format version is unknown.
     #[error("a message of version {0}")]
     Version(u8),
-    /// It is neither of the kinds.
+    /// The kind of message is unknown.
     #[error("a message of kind {0}")]
     Kind(u8),
     /// More rumours than a message may have.
     #[error("{0} rumours")]
     Rumors(u8),
-    /// Neither 0 nor 1 where it must be one of them.
+    /// A boolean that is neither 0 nor 1.
     #[error("{0} for a truth value")]
     Truth(u8),
-    /// Shorter or longer than what it says.
+    /// Its length does not match its contents.
     #[error("a message of another length than it says")]
     Length,
 }
 
 impl Message {
-    /// Its bytes; of the rumours the first [`RUMORS_MAX`].
+    /// Encodes the message with at most the first [`RUMORS_MAX`] rumours.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let rumors = &self.rumors[..self.rumors.len().min(RUMORS_MAX)];
@@ -122,10 +123,10 @@ impl Message {
         bytes.freeze()
     }
 
-    /// The message that these are the bytes of, all of them.
+    /// Decodes a message that takes up all of `bytes`.
     ///
     /// # Errors
-    /// [`DecodeError`], for anything else than [`encode`](Self::encode) makes.
+    /// [`DecodeError`], for anything that [`encode`](Self::encode) does not produce.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut bytes = bytes;
         let kind = decode_kind(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Suspicion that is shared: indirect probes, rumours, and refutation.
+//! A gossip detector: indirect probes, rumours, and refutation.
 
 mod errands;
 mod message;
@@ -18,26 +18,28 @@ use std::collections::{BTreeMap, VecDeque};
 pub use message::{DecodeError, Kind, Message, RUMORS_MAX, Refutation, Rumor, Seq};
 pub use settings::GossipSettings;
 
-/// Probes in turns, with helpers, and rumours of who was not heard of (after SWIM: Das, Gupta, Motivala 2002).
+/// Round-robin probes with helpers, and gossip about nodes that did not answer (after SWIM: Das, Gupta,
+/// Motivala 2002).
 ///
-/// In each round one peer is probed, each once before any is probed again, in an order that is drawn anew.
-/// Whoever does not answer is asked after by helpers, so one bad link makes nobody suspected. If they hear
-/// nothing either, the peer is *doubted*: that is passed on with the messages of the next rounds, above all
-/// to the peer itself, which takes it back with a higher [`Refutation`]. If it does not for `refute_max`, and
-/// nothing else is heard of it, it is suspected, by all who have heard of it.
+/// In each round one peer is probed, each once before any is probed again, in an order reshuffled for each
+/// pass. If it does not answer, helpers probe it too, so that a single bad link does not cause a suspicion.
+/// If they get no answer either, the peer is *doubted*: the doubt is piggybacked on the messages of the next
+/// rounds, first of all to the peer itself, which refutes it with a higher [`Refutation`]. If it does not
+/// within `refute_max`, and nothing else arrives from it, it is suspected by every node that has received the
+/// doubt.
 ///
-/// The load is that of one probe a round and node, however large the cluster is; a crash is noticed by somebody within
-/// some rounds, and by everybody within as many as there are peers, plus `refute_max`.
+/// The load is one probe per round and node, whatever the size of the cluster. A crash is detected by some node
+/// within a few rounds, and by every node within as many rounds as there are peers, plus `refute_max`.
 ///
-/// Eventually perfect when the bounds hold that it is told: see the [module](super). Where it differs from the paper:
+/// Eventually perfect when its configured bounds hold: see the [module](super). Differences from the paper:
 ///
 /// | | here | why |
 /// |---|---|---|
-/// | who is suspected | is probed on, and trusted at the first sign | nobody is convicted: no *confirm*, no leaving |
-/// | what a node refutes by | is called refutation | an incarnation is an incarnation of a node |
-/// | any frame of the target | answers a probe, and ends a doubt | it is a better sign than any rumour |
-/// | rumours of an incarnation that was not met | are dropped | hearsay makes nobody older than its own frames do |
-/// | the detector was held up | its probe is void, and it waits | as in Lifeguard (Dadgar, Phillips, Currey 2018) |
+/// | a suspected peer | is still probed, and trusted at its first frame | no peer is declared dead: no *confirm* |
+/// | the counter of refutations | is called refutation | an incarnation is one run of a node |
+/// | any frame of the target | answers a probe, and ends a doubt | it is stronger evidence than any rumour |
+/// | rumours about an unknown incarnation | are dropped | only own frames establish an incarnation |
+/// | the detector was stalled | its probe is void, then grace | Lifeguard (Dadgar, Phillips, Currey 2018) |
 #[derive(Clone, Debug)]
 pub struct Gossip {
     own: NodeId,
@@ -56,21 +58,21 @@ pub struct Gossip {
 struct Peer {
     incarnation: Option<Incarnation>,
     standing: Standing,
-    /// What was last said of it.
-    told: bool,
+    /// Whether the last output reported it as suspected.
+    reported: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Standing {
     #[default]
     Trusted,
-    /// It has time until then.
+    /// It is suspected unless it refutes the doubt before this time.
     Doubted(Instant),
     Suspected,
 }
 
 impl Gossip {
-    /// Watches `peers` from now on, as node `own` in this incarnation of it.
+    /// Monitors `peers` from `now` on, as this incarnation of node `own`.
     ///
     /// # Errors
     /// [`SettingsError`], when the settings contradict themselves.
@@ -102,7 +104,7 @@ impl Gossip {
         })
     }
 
-    /// How often this node has taken back that it is suspected, in this incarnation.
+    /// How often this node has refuted suspicions in this incarnation.
     #[must_use]
     pub fn refutation(&self) -> Refutation {
         self.rumors
@@ -110,7 +112,8 @@ impl Gossip {
             .map_or(Refutation(0), |rumor| rumor.refutation)
     }
 
-    /// Whether something came of it, of an incarnation that is not over. Whatever it was, it lives.
+    /// Records a frame of the peer; `false` when it is unknown or the incarnation is an earlier
+    /// one.
     fn meet(&mut self, id: NodeId, incarnation: Incarnation) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else {
             self.counts.strangers += 1;
@@ -124,7 +127,7 @@ impl Gossip {
             Some(known) if incarnation == known => {
                 self.counts.mistakes += u64::from(peer.standing == Standing::Suspected);
             }
-            // The first, or a later one: whoever was suspected has ended indeed.
+            // The first incarnation, or a later one: the suspected one has really ended.
             _ => {
                 peer.incarnation = Some(incarnation);
                 self.rumors.meet(id, incarnation);
@@ -158,7 +161,7 @@ impl Gossip {
         match heard {
             Heard::News if rumor.node == self.own => {}
             Heard::News if rumor.suspected => self.doubt(now, rumor.node),
-            // It takes back what is said of it, by others' mouths.
+            // A refutation that other nodes relayed.
             Heard::News => self.trust(rumor.node),
             Heard::Old => {}
             Heard::Unmet => self.counts.stale += 1,
@@ -175,7 +178,7 @@ impl Gossip {
         }
     }
 
-    /// There is a sign of it, though not one of its own frames.
+    /// Records indirect evidence that the peer is alive.
     fn trust(&mut self, id: NodeId) {
         if let Some(peer) = self.peers.get_mut(&id) {
             self.counts.mistakes += u64::from(peer.standing == Standing::Suspected);
@@ -186,7 +189,7 @@ impl Gossip {
     fn step(&mut self, now: Instant, from: NodeId, kind: Kind) {
         match kind {
             Kind::Probe(seq) => self.send(from, Kind::Answer(seq)),
-            // That it came says it all.
+            // The frame itself is the evidence.
             Kind::Answer(_) => {}
             Kind::ProbeFor { seq, target } => {
                 if !self.peers.contains_key(&target) {
@@ -207,7 +210,7 @@ impl Gossip {
 
     fn send(&mut self, to: NodeId, kind: Kind) {
         if self.outbox.len() == OUTBOX_MAX {
-            // The newest says what is true now.
+            // The newest message describes the current state.
             self.outbox.pop_front();
             self.counts.unsent += 1;
         }
@@ -225,7 +228,7 @@ impl Gossip {
         }
     }
 
-    /// What is due of the probe of this round, and the next round.
+    /// Continues this round's probe, and starts the next round when it is due.
     fn probe(&mut self, now: Instant) {
         if let Some((seq, target)) = self.round.needs_help(now, self.settings.answer_max) {
             let helpers = self.helpers(target);
@@ -251,7 +254,7 @@ impl Gossip {
         }
     }
 
-    /// Some of those that are not suspected, drawn.
+    /// A random choice of peers that are not suspected.
     fn helpers(&mut self, target: NodeId) -> Vec<NodeId> {
         let peers = self.peers.iter();
         let mut able: Vec<_> = peers
@@ -316,8 +319,8 @@ impl Detector for Gossip {
     fn poll_output(&mut self) -> Option<Output> {
         for (id, peer) in &mut self.peers {
             let suspected = peer.standing == Standing::Suspected;
-            if peer.told != suspected {
-                peer.told = suspected;
+            if peer.reported != suspected {
+                peer.reported = suspected;
                 return Some(match suspected {
                     true => Output::Suspect(*id),
                     false => Output::Trust(*id),
@@ -338,5 +341,5 @@ impl Detector for Gossip {
     }
 }
 
-/// The most messages that wait for an owner who does not come for them.
+/// The most messages queued for an owner that does not poll.
 const OUTBOX_MAX: usize = 256;

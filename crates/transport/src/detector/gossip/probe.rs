@@ -6,12 +6,12 @@ use crate::detector::Instant;
 use crate::draws::Draws;
 use std::time::Duration;
 
-/// The round that is under way, and who is still to come.
+/// The current round, and the peers still to be probed in this pass.
 #[derive(Clone, Debug)]
 pub(super) struct Round {
     until: Instant,
     probe: Option<Probe>,
-    /// Of the present pass through all peers; the last is next.
+    /// The peers still to be probed in this pass; the last one is next.
     to_come: Vec<NodeId>,
     numbers: u64,
 }
@@ -23,7 +23,7 @@ pub(super) struct Probe {
     pub(super) target: NodeId,
     begun: Instant,
     answered: bool,
-    /// Whoever was asked for help; nobody was yet, while there is none.
+    /// The helpers that were asked; `None` until then.
     helpers: Option<Vec<NodeId>>,
 }
 
@@ -54,20 +54,20 @@ impl Round {
         }
     }
 
-    /// A number for a probe that no other of this node has.
+    /// A number that no other probe of this node has.
     pub(super) fn number(&mut self) -> Seq {
         self.numbers += 1;
         Seq(self.numbers)
     }
 
-    /// `target` was heard.
+    /// Records a frame from `target`.
     pub(super) fn answer(&mut self, target: NodeId) {
         if let Some(probe) = self.probe.as_mut().filter(|probe| probe.target == target) {
             probe.answered = true;
         }
     }
 
-    /// A helper has heard `target`. `false` when nobody asked it, or something else.
+    /// Records a helper's answer. `false` when it does not match a request.
     pub(super) fn answer_of(&mut self, helper: NodeId, seq: Seq, target: NodeId) -> bool {
         let Some(probe) = &mut self.probe else {
             return false;
@@ -79,7 +79,7 @@ impl Round {
         fits
     }
 
-    /// The probe that was not answered in time and that nobody was asked to help with.
+    /// The unanswered probe whose direct answer is overdue and for which no helper was asked yet.
     pub(super) fn needs_help(&self, now: Instant, answer_max: Duration) -> Option<(Seq, NodeId)> {
         let probe = self.probe.as_ref().filter(|probe| probe.wants_help())?;
         (probe.begun + answer_max <= now).then_some((probe.seq, probe.target))
@@ -95,18 +95,18 @@ impl Round {
         self.until <= now
     }
 
-    /// Whom this round was about, if it was not heard.
+    /// The target of this round, if it did not answer.
     pub(super) fn unanswered(&self) -> Option<NodeId> {
         let probe = self.probe.as_ref().filter(|probe| !probe.answered);
         probe.map(|probe| probe.target)
     }
 
-    /// The probe tells nothing: whoever sent it was deaf.
+    /// Voids the probe: this detector was stalled and could not receive an answer.
     pub(super) fn void(&mut self) {
         self.probe = None;
     }
 
-    /// Who is next. When all have been, all come again, in an order that is drawn anew.
+    /// The next peer to probe. After a full pass the order is reshuffled.
     pub(super) fn next(
         &mut self,
         peers: impl Iterator<Item = NodeId>,

@@ -1,18 +1,18 @@
-//! What is known of each node by hearsay, and how often that is still to be passed on.
+//! The newest rumour about each node, and how often it is still to be sent.
 
 use super::{Refutation, Rumor};
 use crate::NodeId;
 use crate::detector::Incarnation;
 use std::collections::BTreeMap;
 
-/// The newest rumour about each node: one for each that is watched, and the node's own.
+/// The newest rumour about each monitored node and about this node itself.
 ///
-/// Invariants: a rumour is of the incarnation that its node was met in; nobody but the node itself raises its
+/// Invariants: a rumour is about the known incarnation of its node; only the node itself increments its
 /// refutation.
 #[derive(Clone, Debug)]
 pub(super) struct Rumors {
     newest: BTreeMap<NodeId, Passed>,
-    /// How often each is passed on.
+    /// How often each rumour is sent.
     transmissions: u32,
 }
 
@@ -22,21 +22,21 @@ struct Passed {
     left: u32,
 }
 
-/// What a rumour was.
+/// How a received rumour compares with the known one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Nobody had said that yet.
+    /// It is newer than the known one.
     News,
-    /// It is known, or something newer is.
+    /// It is already known or outdated.
     Old,
-    /// Of another incarnation than the one that was met.
+    /// It is about an incarnation other than the known one.
     Unmet,
-    /// Its refutation is too far from what is known to be true.
+    /// Its refutation is implausibly far ahead of the known one.
     Nonsense,
 }
 
 impl Rumors {
-    /// Knows nothing but that its own node lives. Of `nodes` in all.
+    /// Starts with a rumour that this node is alive, in a cluster of `nodes`.
     pub(super) fn begin(
         own: NodeId,
         incarnation: Incarnation,
@@ -52,7 +52,7 @@ impl Rumors {
         rumors
     }
 
-    /// A node is met in this incarnation: what was said of an earlier one is void.
+    /// Records a node's incarnation and discards rumours about an earlier one.
     pub(super) fn meet(&mut self, node: NodeId, incarnation: Incarnation) {
         let rumor = Rumor {
             node,
@@ -60,16 +60,16 @@ impl Rumors {
             refutation: Refutation(0),
             suspected: false,
         };
-        // That it lives is nothing to tell: whoever watches it hears it.
+        // That it is alive is not gossiped: every monitor receives its frames.
         self.newest.insert(node, Passed { rumor, left: 0 });
     }
 
-    /// What is said of a node that was met.
+    /// The newest rumour about a known node.
     pub(super) fn of(&self, node: NodeId) -> Option<Rumor> {
         self.newest.get(&node).map(|passed| passed.rumor)
     }
 
-    /// Somebody passes this on.
+    /// Handles a received rumour.
     pub(super) fn hear(&mut self, rumor: Rumor) -> Heard {
         let Some(known) = self.newest.get_mut(&rumor.node) else {
             return Heard::Unmet;
@@ -90,7 +90,7 @@ impl Rumors {
         }
     }
 
-    /// This node did not hear of `node`: let all know.
+    /// Starts gossiping that `node` did not answer.
     pub(super) fn doubt(&mut self, node: NodeId) {
         if let Some(known) = self.newest.get_mut(&node) {
             known.rumor.suspected = true;
@@ -98,16 +98,16 @@ impl Rumors {
         }
     }
 
-    /// Nobody needs to hear from here any more that `node` is suspected: it was just heard. What others were
-    /// told is for the node to take back.
+    /// Stops gossiping the doubt about `node`, from which a frame has arrived. The node itself refutes
+    /// copies that were already sent.
     pub(super) fn drop_doubt(&mut self, node: NodeId) {
         if let Some(known) = self.newest.get_mut(&node).filter(|k| k.rumor.suspected) {
             known.left = 0;
         }
     }
 
-    /// Somebody suspects this node in its present incarnation: it lives, and says so with a counter that nobody
-    /// else raises. Whoever is behind is told once more.
+    /// Refutes a suspicion about this node's present incarnation with a counter that only this node increments.
+    /// An outdated suspicion makes it send the refutation again.
     pub(super) fn refute(&mut self, own: NodeId, suspicion: &Rumor) -> Heard {
         let Some(known) = self.newest.get_mut(&own) else {
             return Heard::Unmet;
@@ -125,8 +125,8 @@ impl Rumors {
         Heard::News
     }
 
-    /// What goes along with a message to `to`, at most so many: first what is said of `to` itself, so that
-    /// it can take it back, then what was passed on least.
+    /// The rumours to piggyback on a message to `to`: first the one about `to` itself, so that it can
+    /// refute it, then those sent least often.
     pub(super) fn pass_on(&mut self, to: NodeId, rumors_max: usize) -> Vec<Rumor> {
         let to_itself = self.of(to).filter(|rumor| rumor.suspected);
         let mut waiting: Vec<_> = self
@@ -144,6 +144,6 @@ impl Rumors {
     }
 }
 
-/// How far a refutation may be ahead of what is known: more than any node takes back while another does not listen.
-/// Without it one lie would keep a node suspected until its counter had come as far.
+/// How far a refutation may be ahead of the known one: more than any node refutes while another is unreachable.
+/// Without this bound one forged rumour would keep a node suspected until its counter had caught up.
 const LEAP_MAX: u64 = 1 << 20;

@@ -1,36 +1,35 @@
-//! What a gossiping detector is told.
+//! The settings of the gossip detector.
 
 use super::RUMORS_MAX;
 use crate::detector::{Attention, SettingsError};
 use std::time::Duration;
 
-/// What a [`Gossip`](super::Gossip) is told.
+/// The settings of a [`Gossip`](super::Gossip).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GossipSettings {
-    /// A round: one peer is probed in each.
+    /// The length of a round; one peer is probed in each.
     pub probe_every: Duration,
-    /// When a probe was not answered for so long, helpers are asked; they have the rest of the round.
+    /// How long to wait for a direct answer before asking helpers, which have the rest of the round.
     pub answer_max: Duration,
-    /// How long a peer that was not heard of, or that others do not hear of, has for taking that back before
-    /// it is suspected here.
+    /// How long a doubted peer has to refute the doubt before it is suspected here.
     pub refute_max: Duration,
-    /// How many helpers are asked.
+    /// How many helpers are asked for each unanswered probe.
     pub helpers: usize,
     /// The most rumours in one message, up to [`RUMORS_MAX`].
     pub rumors_max: usize,
-    /// Each rumour is passed on so many times for each doubling of the cluster.
+    /// How often each rumour is sent, per doubling of the cluster's size.
     pub transmissions: u32,
-    /// The most probes for others under way at a time; what is asked beyond that is not done.
+    /// The most concurrent probes on behalf of others; further requests are ignored.
     pub errands_max: usize,
-    /// Seeds the choice of whom to probe and whom to ask for help.
+    /// The seed for the choice of probe targets and helpers.
     pub seed: u64,
-    /// When it was itself held up.
+    /// How stalls of the detector itself are handled.
     pub attention: Attention,
 }
 
 impl GossipSettings {
-    /// A round every `probe_every`, of which a third is for the direct answer; three rounds to refute; three
-    /// helpers, eight rumours a message, each passed on three times for each doubling.
+    /// Settings with a round every `probe_every`, of which a third is for the direct answer; three rounds to
+    /// refute; three helpers; eight rumours per message, each sent three times per doubling.
     #[must_use]
     pub fn of(probe_every: Duration, seed: u64) -> Self {
         Self {

@@ -26,6 +26,8 @@ pub(super) enum Violation {
     Told(TxnId),
     /// The accounts do not have what they had.
     Money(Timestamp, i64),
+    /// A check of `synod-sim` does not accept it.
+    Check(String),
     /// What the logs say was written is not what is there.
     Lost(TxnId, ShardId),
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Violation {
             Self::Read(event, seen) => write!(f, "I9: {event} has seen {seen:?}"),
             Self::Told(txn) => write!(f, "{txn:?} was told what the log does not say"),
             Self::Money(at, sum) => write!(f, "at {at} there is {sum}"),
+            Self::Check(verdict) => f.write_str(verdict),
             Self::Lost(txn, shard) => write!(f, "I7: {txn:?} is not whole on {shard:?}"),
         }
     }
@@ -138,6 +141,12 @@ impl Run {
         if self.is_over() {
             self.check_money(&committed)?;
         }
+        let (by_reads, by_timestamps) = self.verdicts(&committed);
+        for verdict in [by_reads, by_timestamps] {
+            if !verdict.is_ok() {
+                return Err(Violation::Check(verdict.to_string()));
+            }
+        }
         let across = |txn: &TxnId| {
             let shards = self.watch.written.keys().filter(|(of, _)| of == txn);
             shards.count() > 1
@@ -162,7 +171,7 @@ impl Run {
     }
 
     /// By the logs, in the order of timestamps. Whoever never heard of its end may have ended at any time.
-    fn committed(&self) -> Result<Vec<(Event, &Record)>, Violation> {
+    pub(super) fn committed(&self) -> Result<Vec<(Event, &Record)>, Violation> {
         let mut committed = Vec::new();
         for record in &self.records {
             let logged = self.watch.decided.get(&record.txn).copied();
@@ -297,7 +306,7 @@ impl Run {
 }
 
 impl Audit {
-    fn event(&self) -> Event {
+    pub(super) fn event(&self) -> Event {
         let Self {
             at, started, ended, ..
         } = *self;

@@ -44,12 +44,12 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
         // A refusal alone proves nothing: anybody can send a hello.
         identity.admit(&put_back).unwrap_err();
         assert_eq!(identity.admit(&lived(4, 40)), Ok(()));
-        identity.doubt(&lived(5, 50));
-        identity.doubt(&Hello {
+        identity.note_rollback(&lived(5, 50));
+        identity.note_rollback(&Hello {
             disk: DiskId(6),
             ..lived(2, 20)
         });
-        identity.doubt(&lived(4, 40));
+        identity.note_rollback(&lived(4, 40));
         assert_eq!(
             identity.admit(&lived(5, 50)),
             Ok(()),
@@ -59,11 +59,11 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
             boot: put_back.boot + 2,
             ..put_back
         };
-        identity.doubt(&put_back);
+        identity.note_rollback(&put_back);
         disk.0.power_loss();
         for identity in [identity, load(&disk, 1).unwrap()] {
             identity.admit(&put_back).unwrap_err();
-            assert_eq!(identity.admit(&lived(6, 60)), Err(Refused::Doubted));
+            assert_eq!(identity.admit(&lived(6, 60)), Err(Refused::RolledBack));
             assert_eq!(identity.admit(&lived(5, 50)), Ok(()), "the one met last");
         }
         forget(&disk, NodeId(2)).unwrap();
@@ -72,9 +72,9 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
     }
 }
 
-/// A doubt that finds no space on the disk holds for this incarnation.
+/// A rollback that finds no space on the disk is known for this incarnation.
 #[test]
-fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
+fn a_rollback_that_cannot_be_stored_counts_all_the_same() {
     let disk = SimDisk::new(1);
     let identity = load(&disk, 1).unwrap();
     let lived = |boot| Hello {
@@ -83,8 +83,8 @@ fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
     };
     identity.admit(&lived(3)).unwrap();
     disk.0.crash_after(0);
-    identity.doubt(&lived(2));
-    assert_eq!(identity.admit(&lived(4)), Err(Refused::Doubted));
+    identity.note_rollback(&lived(2));
+    assert_eq!(identity.admit(&lived(4)), Err(Refused::RolledBack));
 }
 
 /// Two handles on one directory, as if no lock were held: the earlier incarnation overwrites
