@@ -61,6 +61,8 @@ pub(crate) fn run<S: Subject>(seed: u64, mut options: Options, coverage: &mut Co
         ..Seen::default()
     }));
     let (nodes, world, horizon) = (options.nodes, options.world.clone(), options.load.horizon);
+    // A leader and a follower sync one after the other, each possibly behind a sync under way.
+    let timeout = ms(300) + 4 * (world.sync_min + world.sync_mean);
     let dressed = Dressed {
         options,
         seen: Rc::clone(&seen),
@@ -73,6 +75,7 @@ pub(crate) fn run<S: Subject>(seed: u64, mut options: Options, coverage: &mut Co
         keepers: BTreeMap::new(),
         sessions: (0..3).map(|_| Asking::default()).collect(),
         holders: (0..2).map(|_| Holding::default()).collect(),
+        timeout,
         tokens: 0,
         never: BTreeSet::new(),
         reigns: BTreeMap::new(),
@@ -101,6 +104,8 @@ struct Play<S: Subject> {
     keepers: BTreeMap<sim::NodeId, Timekeeper>,
     sessions: Vec<Asking>,
     holders: Vec<Holding>,
+    /// Of a request. Long enough that one commits on disks as slow as those of the run.
+    timeout: Duration,
     tokens: u64,
     /// Tokens of which somebody was told that they take no effect.
     never: BTreeSet<u64>,
@@ -185,7 +190,7 @@ impl<S: Subject> Play<S> {
         let ticket = Slot::default();
         let request = SimRequest::Propose {
             command,
-            timeout: ms(300),
+            timeout: self.timeout,
             ticket: ticket.clone(),
         };
         self.world.inject(node, request);
