@@ -49,11 +49,13 @@ impl Pace {
     }
 
     /// This node gives up leadership because it cannot do a leader's duty. For a time it is not the first
-    /// to campaign: others get longer to be elected, and each time in a row twice as long.
+    /// to campaign: others get longer to be elected, and each time in a row twice as long. A node that
+    /// gives up whenever it leads is not forgiven each time as if it were the first: the times in a row
+    /// are counted for twice as long as it stands back.
     pub(crate) fn give_up(&mut self, now: Instant, config: &Config) {
-        let in_a_row = match self.is_forgiven(now, config) {
-            true => 0,
-            false => self.given_up,
+        let in_a_row = match now.since(self.given_up_at) < self.stands_back_for(config) * 2 {
+            true => self.given_up,
+            false => 0,
         };
         self.given_up = u32::min(in_a_row + 1, GIVEN_UP_MAX);
         self.given_up_at = now;
@@ -61,13 +63,15 @@ impl Pace {
 
     /// Whether it gave up for a cause and is not forgiven, so that others are preferred.
     pub(crate) fn is_to_stand_back(&self, now: Instant, config: &Config) -> bool {
-        self.given_up > 0 && !self.is_forgiven(now, config)
+        self.given_up > 0 && now.since(self.given_up_at) < self.stands_back_for(config)
     }
 
-    /// Whether it is over: after a time that doubles, too.
-    fn is_forgiven(&self, now: Instant, config: &Config) -> bool {
-        let lasts = config.election_timeout_max * (FORGIVEN_AFTER << self.given_up);
-        now.since(self.given_up_at) >= lasts
+    /// How long this node prefers others after it gave up. Long enough that a second node whose disk
+    /// stalls is found out meanwhile: otherwise two of them would lead by turns.
+    fn stands_back_for(&self, config: &Config) -> Duration {
+        let elections = config.election_timeout_max * FORGIVEN_AFTER;
+        let stalls = config.write_stall_max.saturating_mul(STALLS);
+        elections.max(stalls).saturating_mul(1 << self.given_up)
     }
 
     /// How many drawn timeouts this node waits at least.
@@ -135,8 +139,10 @@ const HALF_LIFE: u32 = 8;
 const WRITES_AN_ELECTION: u32 = 3;
 /// Who gives up leadership so many times in a row waits for [`STRETCH_MAX`] timeouts, and no longer.
 const GIVEN_UP_MAX: u32 = 3;
-/// Twice as many of the longest timeouts after the first time, it is forgiven.
+/// Twice as many of the longest timeouts after the first time, it is forgiven; and twice [`STALLS`]
+/// times [`Config::write_stall_max`] after it, if that is longer.
 const FORGIVEN_AFTER: u32 = 8;
+const STALLS: u32 = 2;
 /// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
 /// with slow disks; if there are none, this node may hold the only complete log.
 const FULL_TIMEOUTS: u32 = STRETCH_MAX;
@@ -199,7 +205,10 @@ mod tests {
 
     #[test]
     fn who_gives_up_in_a_row_waits_twice_as_long_and_is_forgiven() {
-        let config = config();
+        let config = Config {
+            write_stall_max: config().election_timeout_max,
+            ..config()
+        };
         let (mut pace, disk) = (Pace::new(0, 1), DiskHealth::default());
         let (min, max) = (config.election_timeout_min, config.election_timeout_max);
         let mut now = Instant::ZERO;
@@ -215,8 +224,25 @@ mod tests {
         let almost = now.plus(max * 63);
         assert!(pace.draw(almost, disk, &config) >= min * 8);
         now = now.plus(max * 64);
-        assert!(pace.draw(now, disk, &config) < max);
+        assert!(pace.draw(now, disk, &config) < max, "forgiven");
         pace.give_up(now, &config);
-        assert!(pace.draw(now, disk, &config) < max * 2);
+        assert!(pace.draw(now, disk, &config) >= min * 8, "not forgotten");
+        now = now.plus(max * 128);
+        pace.give_up(now, &config);
+        assert!(pace.draw(now, disk, &config) < max * 2, "forgotten");
+    }
+
+    #[test]
+    fn two_nodes_whose_disks_stall_do_not_lead_by_turns() {
+        let config = Config {
+            write_stall_max: config().election_timeout_max * 100,
+            ..config()
+        };
+        let mut first = Pace::new(0, 1);
+        let start = Instant::ZERO.plus(config.write_stall_max);
+        first.give_up(start, &config);
+        // The second is elected, and found out no sooner than this.
+        let second_gave_up = start.plus(config.write_stall_max + config.election_timeout_max * 8);
+        assert!(first.is_to_stand_back(second_gave_up, &config));
     }
 }
