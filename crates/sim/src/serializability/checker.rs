@@ -75,15 +75,7 @@ pub enum Cause {
 pub fn check<K: Clone + Eq + Hash + Debug, V: Eq + Hash + Debug>(
     history: &TxnHistory<K, V>,
 ) -> Verdict {
-    let (compiled, names) = Compiled::new(history);
-    let reporter = Reporter {
-        compiled: &compiled,
-        names: &names,
-    };
-    match by_graph(&reporter) {
-        Ok(verdict) => verdict,
-        Err(violation) => Verdict::Violation(violation),
-    }
+    judge(history, by_graph)
 }
 
 /// Checks by the order that the service claims: the [`Position`] of each transaction.
@@ -105,15 +97,7 @@ pub fn check<K: Clone + Eq + Hash + Debug, V: Eq + Hash + Debug>(
 pub fn check_positions<K: Clone + Eq + Hash + Debug, V: Eq + Hash + Debug>(
     history: &TxnHistory<K, V>,
 ) -> Verdict {
-    let (compiled, names) = Compiled::new(history);
-    let reporter = Reporter {
-        compiled: &compiled,
-        names: &names,
-    };
-    match by_positions(&reporter) {
-        Ok(verdict) => verdict,
-        Err(violation) => Verdict::Violation(violation),
-    }
+    judge(history, by_positions)
 }
 
 impl Verdict {
@@ -129,6 +113,18 @@ impl Verdict {
             _ => None,
         }
     }
+}
+
+fn judge<K: Clone + Eq + Hash + Debug, V: Eq + Hash + Debug>(
+    history: &TxnHistory<K, V>,
+    by: impl Fn(&Reporter<'_>) -> Result<Verdict, Box<Violation>>,
+) -> Verdict {
+    let (compiled, names) = Compiled::new(history);
+    let reporter = Reporter {
+        compiled: &compiled,
+        names: &names,
+    };
+    by(&reporter).unwrap_or_else(Verdict::Violation)
 }
 
 fn by_graph(reporter: &Reporter<'_>) -> Result<Verdict, Box<Violation>> {
