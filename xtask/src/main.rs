@@ -1,5 +1,6 @@
 //! The workspace's own chores: `cargo xtask help` lists them.
 
+mod api;
 mod arrows;
 mod finding;
 mod git;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         ["replay", rest @ ..] => replay::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
+        ["api"] => api::run(api::Order::Compare),
+        ["api", "--write"] => api::run(api::Order::Write),
         ["mutants", order @ ..] => mutants::run(order),
         ["museum", order @ ..] => mutants::museum(order),
         [] | ["help" | "-h" | "--help"] => {
@@ -51,6 +54,8 @@ Chores:
           characters and paths, what manifests must inherit, links and quotes in Markdown
           files, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
+  api     compares the public items of each published library with `public-api.txt` in its folder; exit status 1 where
+          they differ. `--write` makes these files, to be committed with the change.
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
           with its trace: --seed S, or a script of faults: --script FILE.
   replay  runs a seed again and writes it as a page for a browser: [--protocol raft] [--shrink] SEED --html FILE.
