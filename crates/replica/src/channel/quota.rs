@@ -140,7 +140,7 @@ mod tests {
         drop(other);
         assert!(!woken(&room), "it was of another peer");
         drop(all);
-        assert!(woken(&room));
+        assert!(woken(&room), "there is room, and nobody was woken");
         drop(quota.take(ONE, 10));
         assert!(!woken(&room), "nobody was refused");
     }

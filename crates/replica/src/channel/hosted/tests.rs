@@ -177,10 +177,10 @@ async fn what_nobody_takes_is_dropped_and_counted_by_peer() {
         channel.stats()
     };
     arrives(ONE, b"ten bytes!");
-    assert_eq!(arrives(ONE, b"sixsix").dropped, 1);
+    assert_eq!(arrives(ONE, b"sixsix").dropped, 1, "too many bytes");
     arrives(ONE, b"");
     arrives(ONE, b"");
-    assert_eq!(arrives(ONE, b"").dropped, 2, "too many");
+    assert_eq!(arrives(ONE, b"").dropped, 2, "too many messages");
     let stats = arrives(TWO, b"ten bytes?");
     assert_eq!((stats.received, stats.dropped), (4, 2), "of another peer");
     assert_eq!(arrives(NodeId(3), b"eleven bytes").dropped, 3, "too long");
