@@ -39,8 +39,8 @@ impl fmt::Display for ChannelId {
     }
 }
 
-/// The bounds of a node's channels. A message that is not longer than `message_bytes_max` fits into any
-/// empty queue, so that a bound below that is one message.
+/// The bounds of a node's channels. An empty queue takes any message that is not longer than
+/// `message_bytes_max`, whatever its own bounds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChannelBounds {
