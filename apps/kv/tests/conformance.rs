@@ -13,9 +13,11 @@ use std::{
 use bytes::Bytes;
 use synod_kv::{Blob, CertsOptions, Command, Entry, Expiry, Kv, Machine, Unless, When, certs};
 use synod_replica::{
-    NodeId, Sequence, SessionId, SessionName, Sessions, Timed,
+    ChannelId, Incarnation, Node, NodeConfig, NodeId, Sequence, SessionId, SessionName, Sessions,
+    Timed,
     conformance::{self, Network, NetworkLimits, Unsupported},
     timed,
+    wal::{Directory, Options, Wal},
 };
 use synod_transport::{ClusterId, DiskId, Hello, LaneLimits, Security, Tcp, TcpConfig, TlsConfig};
 use tempfile::TempDir;
@@ -190,8 +192,8 @@ const LANE: LaneLimits = LaneLimits {
     bytes_max: 2 << 20,
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_conforms() {
+/// Certificates of three nodes.
+fn certificates() -> TempDir {
     let certificates = TempDir::new().unwrap();
     let options = CertsOptions {
         out: certificates.path().to_owned(),
@@ -205,6 +207,42 @@ async fn tls_conforms() {
         reason = "the transport goes by the time of the day"
     )]
     certs(&options, SystemTime::now()).unwrap();
+    certificates
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_conforms() {
+    let certificates = certificates();
     let report = conformance::transport(|| OverTls::new(&certificates)).await;
     assert_eq!(report.skipped, [("partition", Unsupported("cut"))]);
 }
+
+/// Messages of the application use the connections that the nodes have, and need no certificates of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_work_over_tls() {
+    let (certificates, logs) = (certificates(), TempDir::new().unwrap());
+    let mut network = OverTls::new(&certificates);
+    let (mut nodes, mut channels) = (Vec::new(), Vec::new());
+    for id in [1, 2].map(NodeId) {
+        let transport = network.join(id, 1).await;
+        let disk = Directory::open(logs.path().join(id.to_string())).unwrap();
+        let log = Wal::open(disk, Options::default()).unwrap();
+        let (incarnation, config) = (Incarnation::ephemeral(id), NodeConfig::default());
+        let node = Node::start(incarnation, config, log, transport);
+        channels.push(node.channel(ChannelId(1)).await.unwrap());
+        nodes.push(node);
+    }
+    // More than one record of TLS.
+    let body = vec![7; 100_000];
+    for (from, to) in [(0, 1), (1, 0)] {
+        let [sender, receiver] = [from, to].map(|at: usize| NodeId(at as u64 + 1));
+        channels[from].send(receiver, body.clone()).unwrap();
+        let arrives = tokio::time::timeout(NEVER, channels[to].recv());
+        let message = arrives.await.unwrap().unwrap();
+        assert_eq!((message.from, message.incarnation), (sender, Some(1)));
+        assert!(message.body == body);
+    }
+}
+
+/// Longer than a message takes.
+const NEVER: Duration = Duration::from_secs(60);

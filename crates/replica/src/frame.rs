@@ -18,6 +18,7 @@
 //! | `Damaged` | receiver → holder | the received chunks do not make the snapshot |
 //! | `Waits` | receiver → holder | the rest is still wanted, but there is no space for it yet |
 //! | `Done` | receiver → holder | no more is wanted, and whether the receiver has it all |
+//! | `Channel` | any → any | a message of the application; the channel's number is in the group's place |
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,9 @@ pub(crate) enum Frame {
         tag: [u8; 32],
         whole: bool,
     },
+    /// A message of the application follows. It is of no group: the number in the group's place is that
+    /// of its channel.
+    Channel,
 }
 
 /// The reason of a refusal, as sent.
@@ -178,6 +182,12 @@ pub(crate) fn group(mut bytes: Bytes) -> Option<(GroupId, Bytes)> {
     Some((GroupId(id), bytes))
 }
 
+/// The message of the application, if the bytes behind the first number are one.
+pub(crate) fn channel_message(bytes: &Bytes) -> Option<Bytes> {
+    let is_one = bytes.first() == Some(&CHANNEL_KIND);
+    is_one.then(|| bytes.slice(1..))
+}
+
 pub(crate) fn name(index: u64, tag: [u8; 32]) -> SnapshotName {
     SnapshotName {
         index,
@@ -186,6 +196,8 @@ pub(crate) fn name(index: u64, tag: [u8; 32]) -> SnapshotName {
 }
 
 const HEAD_BYTES_USUAL: usize = 64;
+/// How the kind of [`Frame::Channel`] is encoded.
+const CHANNEL_KIND: u8 = 11;
 
 #[cfg(test)]
 mod tests {
@@ -266,6 +278,7 @@ mod tests {
                 id: 2,
                 index: Err(Denial::Full),
             },
+            Frame::Channel,
         ] {
             round_trip(&frame);
         }
@@ -322,8 +335,9 @@ mod tests {
             id,
             index,
         };
-        let heads: [(Frame, &[u8]); 9] = [
+        let heads: [(Frame, &[u8]); 10] = [
             (Frame::Message, &[0]),
+            (Frame::Channel, &[CHANNEL_KIND]),
             (Frame::Forward { round: 300 }, &[1, 0xac, 2]),
             (refused(Denial::NotLeader), &[2, 4, 0xac, 2, 0]),
             (refused(Denial::Busy), &[2, 4, 0xac, 2, 1]),
@@ -337,6 +351,20 @@ mod tests {
             let head = frame.head(GroupId(7));
             assert_eq!(head[..8], [7, 0, 0, 0, 0, 0, 0, 0]);
             assert_eq!(head[8..], *golden, "{frame:?}");
+        }
+    }
+
+    /// The frame as a whole: the channel's number, the kind, the message.
+    #[test]
+    fn golden_message_of_a_channel() {
+        let parts = vec![Bytes::from_static(b"hi")];
+        let bytes = Frame::Channel.encode(GroupId(0x0102), parts).to_bytes();
+        assert_eq!(&bytes[..], [2, 1, 0, 0, 0, 0, 0, 0, 11, b'h', b'i']);
+        let (_, rest) = group(bytes).unwrap();
+        assert_eq!(channel_message(&rest).as_deref(), Some(&b"hi"[..]));
+        for other in [&[][..], &[0, 11], &[10, 11], &[12], &[0x8b, 0]] {
+            let other = Bytes::from_static(other);
+            assert_eq!(channel_message(&other), None, "{other:?}");
         }
     }
 

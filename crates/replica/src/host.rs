@@ -21,6 +21,7 @@ use synod_wal::{GroupId, Lsn};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::budget::{Budget, Share};
+use crate::channel::{ChannelId, Channels};
 use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
@@ -36,6 +37,7 @@ use crate::status::Around;
 use crate::time::Instant;
 
 mod closing;
+mod members;
 
 use closing::close;
 
@@ -51,6 +53,7 @@ pub(crate) struct Host {
     pub(crate) log: Box<dyn Log>,
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) groups: BTreeMap<GroupId, Box<dyn Drive>>,
+    pub(crate) channels: Channels,
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) control: mpsc::Receiver<Control>,
@@ -99,10 +102,11 @@ impl Host {
         let wake = Arc::new(Notify::new());
         let waker = wake.clone();
         log.wake_with(Arc::new(move || waker.notify_one()));
-        Self {
+        let mut host = Self {
             log,
             transport,
             groups: BTreeMap::new(),
+            channels: Channels::new(config.channels.clone(), wake.clone()),
             wake,
             clock: Clock::start(),
             control,
@@ -114,7 +118,7 @@ impl Host {
             shutdown_wait_max: config.shutdown_wait_max,
             handover_wait_max: config.handover_wait_max,
             node,
-            peers: Peers::new(config.peers.clone()),
+            peers: Peers::new(config.peers.clone(), config.channel_peers.clone()),
             leaving: None,
             unsynced: false,
             room: Room::default(),
@@ -122,7 +126,9 @@ impl Host {
             keeper: Keeper::new(keep),
             awaited: Vec::new(),
             behind: 0,
-        }
+        };
+        host.know_peers();
+        host
     }
 
     /// Runs until it is told to stop or cannot continue, and publishes why it ended.
@@ -144,6 +150,7 @@ impl Host {
                 let closed = Closed::Panicked(message);
                 let groups = self.groups.values_mut();
                 groups.for_each(|group| group.abandon(&closed));
+                self.channels.close();
                 (closed, None)
             }
         };
@@ -317,10 +324,16 @@ impl Host {
     }
 
     fn handle_frame(&mut self, now: Instant, from: NodeId, bytes: Bytes) {
-        if let Some((id, rest)) = frame::group(bytes)
-            && let Some(group) = self.groups.get_mut(&id)
-        {
-            group.handle_frame(now, from, self.transport.incarnation(from), rest);
+        let Some((id, rest)) = frame::group(bytes) else {
+            return;
+        };
+        let incarnation = self.transport.incarnation(from);
+        if let Some(message) = frame::channel_message(&rest) {
+            let id = ChannelId(id.0);
+            self.channels
+                .handle_message(id, from, incarnation, &message);
+        } else if let Some(group) = self.groups.get_mut(&id) {
+            group.handle_frame(now, from, incarnation, rest);
         }
     }
 
@@ -343,6 +356,7 @@ impl Host {
             .for_each(|group| group.set_disk(now, disk));
         self.release();
         let mut more = self.drive();
+        self.channels.send(&mut *self.transport);
         // What needs no write is sent before the write: the followers then sync while the leader
         // does.
         self.transport.flush();
@@ -363,15 +377,6 @@ impl Host {
             .for_each(|group| group.publish(&around));
         self.look_at_members(now);
         synced || more
-    }
-
-    /// The transport's peers are the members of the groups.
-    fn look_at_members(&mut self, now: Instant) {
-        let groups = self.groups.values().flat_map(|group| group.members());
-        let groups = groups.collect();
-        if let Some(peers) = self.peers.look(now, self.node, groups) {
-            self.transport.set_peers(peers);
-        }
     }
 
     fn look(&mut self) -> Around {
@@ -455,6 +460,7 @@ impl Host {
     }
 
     fn close(&mut self, closed: &Closed) {
+        self.channels.close();
         let now = self.clock.now();
         for (id, group) in &mut self.groups {
             let (log, transport) = (&mut *self.log, &mut *self.transport);

@@ -96,6 +96,12 @@
 //! - [`Timed`]: a time that all replicas agree on, by which things expire.
 //! - [`Fenced`]: the commands of a leader that is gone take no effect.
 //!
+//! # Messages beside the groups
+//!
+//! A system of several groups has things to say that belong into no log. A [`Channel`] carries messages of
+//! the application between nodes over the connections that they have, without delaying the groups. It
+//! promises as little as a [`Transport`].
+//!
 //! # Left out
 //!
 //! Applying commands on a separate thread.
@@ -110,6 +116,7 @@ mod applier;
 mod birth;
 mod budget;
 mod change;
+mod channel;
 mod clocks;
 mod closed;
 #[cfg(feature = "conformance")]
@@ -147,6 +154,9 @@ pub mod timed;
 mod varint;
 
 pub use birth::Birth;
+pub use channel::{
+    Channel, ChannelBounds, ChannelId, ChannelMessage, ChannelStats, OpenChannelError, SendError,
+};
 pub use closed::{Cause, Closed};
 pub use consistency::Consistency;
 pub use destroy::DestroyError;

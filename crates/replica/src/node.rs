@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use crate::applier::Applier;
 use crate::budget::Share;
 use crate::change::Changes;
+use crate::channel::{ChannelBounds, Ignored};
 use crate::clocks::{Guard, Machine};
 use crate::closed::{self, Closed};
 use crate::destroy;
@@ -63,6 +64,12 @@ pub struct NodeConfig {
     /// the node keeps the peers of its transport, see [`Transport::set_peers`]. Empty: the transport's
     /// peers are left as they are, unless members have addresses.
     pub peers: BTreeMap<NodeId, String>,
+    /// Nodes that [channels](Self::channels) talk to whether or not they are members of a group here, and
+    /// where they are reached: they stay peers of the transport. Not needed for members, nor if the node
+    /// never changes the transport's peers, see `peers`.
+    pub channel_peers: BTreeMap<NodeId, String>,
+    /// The bounds of the node's channels.
+    pub channels: ChannelBounds,
 }
 
 impl Default for NodeConfig {
@@ -78,6 +85,8 @@ impl Default for NodeConfig {
             handover_wait_max: Duration::from_secs(1),
             quorum_reads: false,
             peers: BTreeMap::new(),
+            channel_peers: BTreeMap::new(),
+            channels: ChannelBounds::default(),
         }
     }
 }
@@ -182,6 +191,7 @@ pub struct Node {
     pub(crate) config: NodeConfig,
     control: mpsc::Sender<Control>,
     closed: watch::Receiver<Option<Closed>>,
+    pub(crate) ignored: Ignored,
 }
 
 impl Node {
@@ -203,7 +213,7 @@ impl Node {
         let born = incarnation.born.as_ref().filter(|_| fit.is_ok());
         let keep = born.map(|born| born.keep.clone());
         let host = Host::new(&config, incarnation.node(), keep, log, transport, requests);
-        let closed = host.told.listen();
+        let (closed, ignored) = (host.told.listen(), host.channels.ignored());
         tokio::spawn(host.run());
         Self {
             incarnation: Arc::new(incarnation),
@@ -211,6 +221,7 @@ impl Node {
             config,
             control,
             closed,
+            ignored,
         }
     }
 
@@ -383,7 +394,7 @@ fn open<C: Configured, S: StateMachine>(
     let (to, requests) = mpsc::channel::<(_, usize)>(node.bounds.requests_max);
     let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, incarnation.node()));
     let queued_bytes = Arc::new(AtomicUsize::new(0));
-    let hosted = Hosted::<C::Protocol, S> {
+    let mut hosted = Hosted::<C::Protocol, S> {
         id,
         engine: Engine::<_, Waiter<S>>::new(engine, core),
         applier: Applier::new(id, machine, membership, host.log.snapshots()),
@@ -401,6 +412,8 @@ fn open<C: Configured, S: StateMachine>(
         changes: Changes::default(),
         leave: None,
     };
+    // Known as soon as the group is open, which is before the end of the turn.
+    host.know_members(&hosted.engine.members());
     host.groups.insert(id, Box::new(hosted));
     let queued_bytes_max = node.bounds.queued_bytes_max;
     let inbox = Inbox {

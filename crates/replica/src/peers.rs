@@ -16,19 +16,29 @@ use crate::time::Instant;
 pub(crate) struct Peers {
     /// Where nodes are reached of which no log says so.
     given: BTreeMap<NodeId, String>,
+    /// Who stays a peer without being a member, and where they are reached.
+    channel_peers: BTreeMap<NodeId, String>,
     /// The members that were last looked at.
     looked_at: Vec<Arc<Members>>,
     /// The peers that the transport was last given.
     told: BTreeMap<NodeId, String>,
     /// Who left, and when.
     left: BTreeMap<NodeId, Instant>,
+    /// Whether the members, or who has left, were looked at anew.
+    changed: bool,
 }
 
 impl Peers {
-    pub(crate) fn new(given: BTreeMap<NodeId, String>) -> Self {
+    pub(crate) fn new(
+        given: BTreeMap<NodeId, String>,
+        channel_peers: BTreeMap<NodeId, String>,
+    ) -> Self {
+        let mut told = channel_peers.clone();
+        told.extend(given.clone());
         Self {
-            told: given.clone(),
+            told,
             given,
+            channel_peers,
             ..Self::default()
         }
     }
@@ -47,7 +57,7 @@ impl Peers {
         if is_looked_at && !is_over {
             return None;
         }
-        self.looked_at = groups;
+        (self.looked_at, self.changed) = (groups, true);
         let mut wanted = self.wanted(own);
         for (id, address) in &self.told {
             if !wanted.contains_key(id) {
@@ -65,9 +75,10 @@ impl Peers {
         })
     }
 
-    /// The members, and as long as this node is none of them, everybody whom it was given.
+    /// The members, whoever stays in any case, and as long as this node is no member, everybody whom it
+    /// was given.
     fn wanted(&self, own: NodeId) -> BTreeMap<NodeId, String> {
-        let mut wanted = BTreeMap::new();
+        let mut wanted = self.channel_peers.clone();
         for (id, member) in self.looked_at.iter().flat_map(|members| members.iter()) {
             let given = || self.given.get(&id).cloned();
             let said = Some(member.address.clone()).filter(|address| !address.is_empty());
@@ -82,6 +93,17 @@ impl Peers {
             }
         }
         wanted
+    }
+
+    /// Whether there may be other peers than when this was last asked.
+    pub(crate) fn have_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// All nodes that this one may talk to, as it was given them or as its groups name them.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        let members = self.looked_at.iter().flat_map(|members| members.iter());
+        members.map(|(id, _)| id).chain(self.told.keys().copied())
     }
 
     /// When somebody has been told for long enough that it left.
@@ -119,7 +141,7 @@ mod tests {
     fn the_transport_follows_the_members() {
         let own = NodeId(1);
         let given = peers(&[(1, "a"), (2, "b"), (3, "c")]);
-        let mut known = Peers::new(given.clone());
+        let mut known = Peers::new(given.clone(), peers(&[]));
         let three = members(&[(1, ""), (2, ""), (3, "")]);
         let look = |known: &mut Peers, now, group: &Arc<Members>| {
             known.look(at(now), own, vec![group.clone()]).cloned()
@@ -137,9 +159,30 @@ mod tests {
     }
 
     #[test]
+    fn whom_channels_talk_to_stays_a_peer() {
+        let own = NodeId(1);
+        let mut known = Peers::new(peers(&[(2, "b")]), peers(&[(8, "h"), (9, "i")]));
+        let ids = |known: &Peers| known.ids().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(ids(&known), [2, 8, 9].map(NodeId).into());
+        let mut look = |now, ids| {
+            let looked = known.look(at(now), own, vec![members(ids)]);
+            let looked = looked.cloned();
+            (looked, known.have_changed(), known.have_changed())
+        };
+        let all = peers(&[(1, "a"), (2, "b"), (8, "h"), (9, "i")]);
+        assert_eq!(look(0, &[(1, "a")]), (Some(all), true, false));
+        // Node 2 is no member, and node 8 has become one that is reached elsewhere.
+        let moved = peers(&[(1, "a"), (8, "H"), (9, "i")]);
+        assert_eq!(look(20, &[(1, "a"), (8, "H")]).0, Some(moved));
+        let left = peers(&[(1, "a"), (8, "h"), (9, "i")]);
+        assert_eq!(look(40, &[(1, "a")]).0, Some(left));
+        assert_eq!(ids(&known), [1, 8, 9].map(NodeId).into());
+    }
+
+    #[test]
     fn a_node_that_waits_to_be_added_keeps_whom_it_was_given() {
         let given = peers(&[(1, "a"), (2, "b")]);
-        let mut known = Peers::new(given.clone());
+        let mut known = Peers::new(given.clone(), peers(&[]));
         let (own, nobody) = (NodeId(4), members(&[]));
         assert_eq!(known.look(at(0), own, vec![nobody]), None);
         let others = members(&[(1, "a"), (2, ""), (3, "c")]);

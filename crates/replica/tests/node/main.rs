@@ -33,6 +33,7 @@ mod raft {
     }
 
     mod carried;
+    mod channels;
     mod closed;
     mod destroyed;
     mod events;
@@ -77,6 +78,7 @@ mod paxos {
     }
 
     mod carried;
+    mod channels;
     mod closed;
     mod destroyed;
     mod events;
