@@ -22,7 +22,7 @@ use crate::log::{Log, LogSpace};
 use crate::machine::Reason;
 use crate::members::Members;
 use crate::node::OpenGroupError;
-use crate::protocol::{Configured, DiskHealth, Protocol, Role};
+use crate::protocol::{Configured, DiskHealth, Divergence, Protocol, Role};
 use crate::task::Completion;
 use crate::time::Instant;
 
@@ -32,6 +32,9 @@ pub struct SimGroup<C: Cluster> {
     engine: Engine<Core<C>, C::Ticket>,
     applier: Applier<C::Machine>,
     witness: C::Witness,
+    /// Its node has other groups, which go on when it was removed from this one.
+    has_company: bool,
+    was_removed: bool,
     /// While somebody records.
     shown: Option<Shown>,
 }
@@ -70,7 +73,7 @@ impl<C: Cluster> SimGroup<C> {
 
     /// Whether this node considers itself the group's leader.
     pub fn leads(&self) -> bool {
-        self.engine.status().core.role == Role::Leader
+        !self.was_removed && self.engine.status().core.role == Role::Leader
     }
 
     pub(super) fn shown(&self) -> Option<&Shown> {
@@ -109,6 +112,8 @@ impl<C: Cluster> SimGroup<C> {
             applier: Applier::new(id, shared.machine_of(id, node), membership, snapshots),
             engine: Engine::new(config, core),
             witness,
+            has_company: shared.groups(node).len() > 1,
+            was_removed: false,
             shown,
         })
     }
@@ -186,6 +191,10 @@ impl<C: Cluster> SimGroup<C> {
                     context.send(sim::NodeId(to.0), Packet::frame(bytes));
                 }
                 Effect::Job(job) => self.run(job)?,
+                Effect::Stop(Divergence::Removed) if self.has_company => {
+                    self.was_removed = true;
+                    self.engine.close(Reason::Removed);
+                }
                 Effect::Stop(why) => return Err(io::Error::other(why)),
                 Effect::Task(task) => {
                     self.witness.tasked(&task);

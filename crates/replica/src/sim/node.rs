@@ -29,7 +29,7 @@ use crate::time::Instant;
 /// sends. Storage tasks take time too, one after the other.
 ///
 /// If storage fails, the node answers its callers if it can, and ends; a real node stops likewise until it is
-/// restarted. If a single group stops, so does the node.
+/// restarted. If a group stops, so does the node, unless it has others and was only removed from this one.
 pub struct SimNode<C: Cluster, A = ()> {
     id: NodeId,
     /// By their numbers.
@@ -119,7 +119,14 @@ fn open<C: Cluster>(
     for (place, id) in (0_u64..).zip(shared.groups(node)) {
         // Each group draws on its own.
         let seed = start.seed ^ place.wrapping_mul(GROUP_SEED);
-        groups.push(SimGroup::open(id, start, seed, shared, (&mut log, &space), now)?);
+        groups.push(SimGroup::open(
+            id,
+            start,
+            seed,
+            shared,
+            (&mut log, &space),
+            now,
+        )?);
     }
     groups.sort_by_key(SimGroup::id);
     Ok((Storage::new(log, space), groups))
@@ -163,9 +170,10 @@ impl<C: Cluster, A: Application<C>> SimNode<C, A> {
     ) -> io::Result<()> {
         if packet.is_application() {
             let message = packet.bytes().clone();
-            return self
-                .run(context, |app, context| app.handle_message(from, message, context))
-                .map(drop);
+            self.run(context, |app, context| {
+                app.handle_message(from, message, context);
+            })?;
+            return Ok(());
         }
         if let Some((id, rest)) = frame::group(packet.bytes().clone())
             && let Some(group) = self.group_mut(id)
