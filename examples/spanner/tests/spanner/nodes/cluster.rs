@@ -1,4 +1,4 @@
-//! The groups: one for each shard, replicated on the first three nodes by Raft or Paxos.
+//! The groups: one for each shard, replicated by Raft or Paxos, at first on three servers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,14 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::embed::{self, EngineConfig, Instant};
 use synod_replica::sim::Cluster;
-use synod_replica::{Applying, Configured, Failure, GroupId, NodeId, StateMachine, paxos, raft, wal};
+use synod_replica::{
+    Applying, Configured, Failure, GroupId, NodeId, StateMachine, paxos, raft, wal,
+};
 use synod_spanner::{Applied, Shard, ShardId, State};
 
 use super::facts::Facts;
 use crate::bank::SHARDS;
 
-/// These nodes replicate every shard; all others are clients.
-pub(super) const SERVERS: u64 = 3;
+/// The first nodes replicate every shard. Servers with higher numbers wait to replace one of them, and the last nodes
+/// are clients.
+pub(super) const FOUNDERS: u64 = 3;
 
 /// A protocol.
 pub(super) trait Subject: Sized + 'static {
@@ -33,7 +36,8 @@ impl Subject for Raft {
     const NAME: &'static str = "raft";
 
     fn config(node: NodeId, seed: u64) -> raft::Config {
-        let voters = (1..=SERVERS).map(raft::NodeId);
+        let voters = (1..=FOUNDERS).map(raft::NodeId);
+        let voters = voters.filter(|_| node.0 <= FOUNDERS);
         let mut config = raft::Config::new(raft::NodeId(node.0), voters);
         config.seed = seed;
         config
@@ -45,9 +49,14 @@ impl Subject for Paxos {
     const NAME: &'static str = "paxos";
 
     fn config(node: NodeId, seed: u64) -> paxos::Config {
-        let voters = (1..=SERVERS).map(paxos::NodeId);
-        let quorums = paxos::Quorums::majority(voters).unwrap();
-        let mut config = paxos::Config::new(paxos::NodeId(node.0), quorums);
+        let (id, voters) = (paxos::NodeId(node.0), (1..=FOUNDERS).map(paxos::NodeId));
+        let mut config = match node.0 <= FOUNDERS {
+            true => paxos::Config::new(id, paxos::Quorums::majority(voters).unwrap()),
+            false => paxos::Config::joining(id),
+        };
+        if let Some(first) = &mut config.first {
+            first.alpha = ALPHA;
+        }
         config.seed = seed;
         config
     }
@@ -56,6 +65,8 @@ impl Subject for Paxos {
 /// What is drawn of a run, beside the faults.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
+    /// More than the founders where members are replaced.
+    pub(super) servers: u64,
     pub(super) epsilon_us: u64,
     /// A leader goes when its node's role in the group does. Otherwise it goes on until the log says so.
     pub(super) follows_role: bool,
@@ -63,6 +74,8 @@ pub(super) struct Options {
     pub(super) pauses_permille: u64,
     /// Mean time between two hand-overs of a leader.
     pub(super) hands_over_every: Duration,
+    /// Mean time between two replacements of a member, as long as there are servers that wait.
+    pub(super) replaces_every: Duration,
     /// Bytes of log between two snapshots.
     pub(super) snapshot_log_bytes: u64,
     /// Mean time between the beginnings of two transactions of a client.
@@ -97,7 +110,7 @@ impl<S: Subject> Cluster for Groups<S> {
     fn witness(&self, _: NodeId) {}
 
     fn groups(&self, node: NodeId) -> Vec<GroupId> {
-        match node.0 <= SERVERS {
+        match node.0 <= self.options.servers {
             true => SHARDS.map(group).into(),
             false => vec![],
         }
@@ -153,7 +166,10 @@ impl StateMachine for Replica {
         let expected = facts.applies((self.node, self.id), self.shard.state(), at, &command);
         let applied = self.shard.apply(at, command);
         if applied != expected {
-            let what = format!("agreement: node {} replies {applied:?} at {at:?}", self.node);
+            let what = format!(
+                "agreement: node {} replies {applied:?} at {at:?}",
+                self.node
+            );
             facts.book.watch.fail(what);
         }
         applied
@@ -232,3 +248,6 @@ impl embed::Ticket<Replica> for Ticket {
         self.end(Err(failure));
     }
 }
+
+/// Few slots, since no-ops fill them before a new membership governs.
+const ALPHA: u64 = 8;

@@ -10,7 +10,7 @@ use synod_sim::Rng;
 use synod_spanner::{Answer, Decision, Request, ShardId, Span, TxnId};
 use synod_truetime::{Floor, Interval, NamedFloor, Timestamp};
 
-use super::cluster::{Options, SERVERS, Subject};
+use super::cluster::{Options, Subject};
 use super::facts::Facts;
 use super::mail::{Mail, Part, Shown, When};
 use super::server::{Context, micros, stamp};
@@ -97,7 +97,11 @@ impl Customer {
         }
     }
 
-    fn send<S: Subject>(&mut self, requests: Vec<(ShardId, Request)>, context: &mut Context<'_, S>) {
+    fn send<S: Subject>(
+        &mut self,
+        requests: Vec<(ShardId, Request)>,
+        context: &mut Context<'_, S>,
+    ) {
         for (shard, request) in requests {
             let to = self.hints.get(&shard).copied();
             let to = to.unwrap_or_else(|| self.any_server());
@@ -107,7 +111,7 @@ impl Customer {
     }
 
     fn any_server(&mut self) -> NodeId {
-        NodeId(1 + self.rng.below(SERVERS))
+        NodeId(1 + self.rng.below(self.options.servers))
     }
 
     fn nudge<S: Subject>(&mut self, context: &mut Context<'_, S>) {

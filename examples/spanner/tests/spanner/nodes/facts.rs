@@ -1,6 +1,7 @@
 //! What all nodes of a run report to: its book, and how often what happened.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::bank::book::Book;
 type Place = (ShardId, u64, u32);
 
 /// Shared by all nodes, outside of what they may know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Facts(Arc<Mutex<Sheet>>);
 
 #[derive(Debug)]
@@ -34,6 +35,13 @@ pub(super) struct Sheet {
     /// Nothing goes wrong any more, and nobody begins anything.
     pub(super) is_calm: bool,
     pub(super) coverage: Coverage,
+}
+
+/// It belongs to no node, and is too much to be shown with each.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Facts")
+    }
 }
 
 impl Facts {
@@ -97,7 +105,9 @@ impl Sheet {
         let at = (shard, place.index, place.offset);
         if let Some((first, applied)) = self.logs.get(&at) {
             if first != bytes {
-                watch.fail(format!("agreement: another command at {at:?} on node {node}"));
+                watch.fail(format!(
+                    "agreement: another command at {at:?} on node {node}"
+                ));
             }
             return applied.clone();
         }
@@ -126,12 +136,18 @@ impl Sheet {
         match (&command.act, reply) {
             (Act::TakeOver { .. }, Reply::TookOver(standing)) => {
                 coverage.add("reigns", 1);
-                coverage.add("prepared when a reign began", standing.prepared.len() as u64);
+                coverage.add(
+                    "prepared when a reign began",
+                    standing.prepared.len() as u64,
+                );
                 coverage.add("untold when a reign began", standing.unsettled.len() as u64);
                 let others = self.book.watch.shards.values();
                 let waiting = others.flat_map(|other| other.machine.state().prepared().keys());
                 let orphans = waiting.filter(|txn| txn.coordinator == shard).count();
-                coverage.add("prepared when their coordinator was replaced", orphans as u64);
+                coverage.add(
+                    "prepared when their coordinator was replaced",
+                    orphans as u64,
+                );
             }
             (Act::Release { .. }, Reply::Done) => coverage.add("leases released", 1),
             (Act::Lease { .. }, Reply::Done) => coverage.add("leases extended", 1),

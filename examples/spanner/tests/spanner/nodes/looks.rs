@@ -1,5 +1,7 @@
 //! Reads without locks at one server, while they wait: for safe time, and for what they would show to have passed.
 
+use std::time::Duration;
+
 use synod_replica::NodeId;
 use synod_replica::embed::Instant;
 use synod_spanner::{Plan, Scan, ScanLimit, ShardId, Span, bounded_staleness, look, plan};
@@ -12,7 +14,8 @@ use crate::bank::clock::Reading;
 
 /// At most so many wait; of more the oldest are forgotten, and their clients ask again.
 const WAITING_MAX: usize = 64;
-const CLOSE_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
+const WAITS_FOR: Duration = Duration::from_millis(300);
+const CLOSE_AGAIN: Duration = Duration::from_millis(10);
 const PART: ScanLimit = ScanLimit {
     versions_max: 4,
     bytes_max: 1000,
@@ -28,6 +31,8 @@ struct Waiting {
     shard: ShardId,
     span: Span,
     at: Timestamp,
+    /// Then it is forgotten: here it cannot be served, and its client asks elsewhere.
+    until: Instant,
     /// It has read, and waits before it answers.
     gate: Option<(Scan, CommitWait)>,
 }
@@ -76,7 +81,13 @@ impl Looks {
         let Some(at) = at else {
             server.facts.count("reads refused as too stale");
             let at = Timestamp::MIN;
-            return show(server, from, (number, shard, span, at, None), reading, context);
+            return show(
+                server,
+                from,
+                (number, shard, span, at, None),
+                reading,
+                context,
+            );
         };
         if self.0.len() >= WAITING_MAX {
             self.0.remove(0);
@@ -87,6 +98,7 @@ impl Looks {
             shard,
             span,
             at,
+            until: reading.local + WAITS_FOR,
             gate: None,
         });
     }
@@ -131,6 +143,9 @@ fn serve<S: Subject>(
     let state = now_of(shard, reading, context).state;
     let seat = server.seats.get_mut(&shard)?;
     let planned = plan(at, state, &seat.safe);
+    if planned == Plan::Close && waiting.until <= reading.local {
+        return None;
+    }
     if planned == Plan::Close {
         if seat.asked_to_close <= reading.local {
             seat.asked_to_close = reading.local + CLOSE_AGAIN;

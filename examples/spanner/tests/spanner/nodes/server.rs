@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_replica::NodeId;
 use synod_replica::embed::Instant;
 use synod_replica::sim::{AppContext, SimRequest};
+use synod_replica::{Change, Member, NodeId};
 use synod_sim::Rng;
 use synod_spanner::{
     Act, Answer, Command, Ended, Leader, Limits, Now, Output, Reign, Reply, Request, SafeTime,
@@ -14,7 +14,7 @@ use synod_spanner::{
 };
 use synod_truetime::{Floor, NamedFloor, Timestamp};
 
-use super::cluster::{Groups, Inbox, Options, Outcome, SERVERS, Subject, Ticket, group};
+use super::cluster::{Groups, Inbox, Options, Outcome, Subject, Ticket, group};
 use super::facts::Facts;
 use super::looks::Looks;
 use super::mail::Mail;
@@ -56,6 +56,7 @@ pub(super) struct Server {
     paused: Option<Paused>,
     promises_at: Instant,
     hands_over_at: Instant,
+    replaces_at: Instant,
 }
 
 #[derive(Debug)]
@@ -101,6 +102,7 @@ impl Server {
             paused: None,
             promises_at: Instant::default(),
             hands_over_at: Instant::default(),
+            replaces_at: Instant::default(),
         }
     }
 
@@ -114,6 +116,19 @@ impl Server {
                 let leader = seat.leader.as_ref();
                 seat.tries.is_none() && leader.is_none_or(|(_, leader)| leader.is_idle())
             })
+    }
+
+    /// What is under way here, in a line.
+    pub(super) fn waits_for(&self) -> String {
+        let seats = self.seats.iter().map(|(shard, seat)| match &seat.leader {
+            Some((_, leader)) if !leader.is_idle() => format!("{shard:?} leads: {leader:?}; "),
+            Some(_) => format!("{shard:?} leads, idle; "),
+            None => format!("{shard:?} tries {:?}; ", seat.tries),
+        });
+        let seats: String = seats.collect();
+        let (paused, inbox) = (self.paused.is_some(), !self.inbox.is_empty());
+        let looks = &self.looks;
+        format!("{seats}paused {paused}, outcomes {inbox}, {looks:?}")
     }
 
     pub(super) fn read_clock<S: Subject>(&mut self, context: &Context<'_, S>) -> Reading {
@@ -179,6 +194,7 @@ impl Server {
             }
             self.promise(context);
             self.hand_over(context);
+            self.replace(context);
             self.look(context);
         }
         self.set_timer(context);
@@ -211,7 +227,8 @@ impl Server {
             return;
         };
         if outcome.result.is_err() {
-            self.facts.count("commands whose end is not known, or refused");
+            self.facts
+                .count("commands whose end is not known, or refused");
         }
         if outcome.number == 0 {
             if seat.tries == Some(outcome.by) {
@@ -393,16 +410,21 @@ impl Server {
         }
     }
 
-    /// To where the shard's leader is believed to be; lost if nobody knows.
+    /// To where the shard's leader is believed to be. Whoever was removed from the group cannot know, and may not know
+    /// that it was: so now and then to all servers, of which one leads.
     pub(super) fn send_to_leader<S: Subject>(
-        &self,
+        &mut self,
         shard: ShardId,
         mail: Mail,
         context: &mut Context<'_, S>,
     ) {
         let of = context.group(group(shard));
-        if let Some(leader) = of.and_then(|of| of.status().leadership) {
-            context.send(leader.node, self.facts.post(mail));
+        let leader = of.and_then(|of| of.status().leadership);
+        let message = self.facts.post(mail);
+        match leader.filter(|_| self.rng.chance(0.8)) {
+            Some(leader) => context.send(leader.node, message),
+            None => (1..=self.options.servers)
+                .for_each(|server| context.send(NodeId(server), message.clone())),
         }
     }
 
@@ -415,7 +437,7 @@ impl Server {
     ) {
         match mail {
             Mail::Request(shard, request) => {
-                let again = from.0 > SERVERS;
+                let again = from.0 > self.options.servers;
                 self.request(shard, request, reading, context, again);
             }
             Mail::Peer(shard, peer) if self.lets_in(peer.floor, reading) => {
@@ -429,7 +451,8 @@ impl Server {
             Mail::Promise(shard, promise) if self.lets_in(promise.floor, reading) => {
                 let of = context.group(group(shard));
                 if let (Some(seat), Some(of)) = (self.seats.get_mut(&shard), of) {
-                    seat.safe.handle_promise(promise.message, of.machine().state());
+                    seat.safe
+                        .handle_promise(promise.message, of.machine().state());
                 }
             }
             Mail::Look(part) if self.lets_in(part.floor, reading) => {
@@ -486,7 +509,7 @@ impl Server {
         }
         self.promises_at = reading.local + PROMISES;
         for shard in SHARDS {
-            for node in 1..=SERVERS {
+            for node in 1..=self.options.servers {
                 self.close(shard, NodeId(node), Timestamp::MAX, &reading, context);
             }
         }
@@ -510,6 +533,41 @@ impl Server {
         } else {
             self.facts.count("transfers without a word");
             context.request(group(shard), SimRequest::Transfer { to: None });
+        }
+    }
+
+    /// Now and then a server that waits takes the place of a member, which may be the leader.
+    fn replace<S: Subject>(&mut self, context: &mut Context<'_, S>) {
+        let now = context.now();
+        if now < self.replaces_at || self.facts.lock().is_calm {
+            return;
+        }
+        let first = self.replaces_at == Instant::default();
+        self.replaces_at = now + self.rng.exponential(self.options.replaces_every);
+        let shard = SHARDS[self.rng.index(SHARDS.len())];
+        let of = context.group(group(shard)).filter(|of| of.leads());
+        let Some(of) = of.filter(|_| !first) else {
+            return;
+        };
+        let voters: Vec<NodeId> = of.members().voters.keys().copied().collect();
+        let highest = voters.iter().map(|voter| voter.0).max().unwrap_or_default();
+        if of.status().core.change.is_some() {
+            if self.rng.chance(0.2) {
+                self.facts.count("changes of the members led back");
+                context.request(group(shard), SimRequest::AbortChange);
+            }
+        } else if highest < self.options.servers {
+            self.facts.count("replacements of a member");
+            if !of.machine().state().prepared().is_empty() {
+                self.facts
+                    .count("replacements while a transaction was prepared");
+            }
+            let change = Change::Replace {
+                old: voters[self.rng.index(voters.len())],
+                new: NodeId(highest + 1),
+                member: Member::default(),
+            };
+            context.request(group(shard), SimRequest::Change(change));
         }
     }
 

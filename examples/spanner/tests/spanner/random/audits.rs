@@ -85,7 +85,8 @@ impl Run {
                 if self.options.lie.is_none() {
                     // By what it shows, and not by what it has waited for.
                     for version in audit.look.seen.iter().flat_map(|seen| &seen.versions) {
-                        self.book.watch
+                        self.book
+                            .watch
                             .told(version.written, &reading, "a read without locks");
                     }
                 }
@@ -112,13 +113,24 @@ impl Run {
             versions_max: 4,
             bytes_max: 1000,
         };
-        let looked = look(node.machine.state(), &span, audit.look.at, part, &reading.time);
+        let looked = look(
+            node.machine.state(),
+            &span,
+            audit.look.at,
+            part,
+            &reading.time,
+        );
         let (scan, wait) = match looked {
             Ok(looked) => looked,
             Err(Collected { .. }) => return None,
         };
         node.has_served(audit.look.at);
-        match audit.look.seen.last_mut().filter(|seen| seen.shard == shard) {
+        match audit
+            .look
+            .seen
+            .last_mut()
+            .filter(|seen| seen.shard == shard)
+        {
             Some(seen) => seen.versions.extend(scan.versions),
             None => audit.look.seen.push(Seen {
                 shard,

@@ -148,7 +148,8 @@ impl Run {
     /// All clients go away, and nobody knows what they have heard.
     pub(super) fn part(&mut self) {
         let clients = std::mem::take(&mut self.clients).into_iter();
-        self.book.records
+        self.book
+            .records
             .extend(clients.filter_map(|client| client.record(None)));
     }
 
@@ -516,7 +517,9 @@ impl Run {
                         }
                         Answer::Read { scan, .. } if self.options.lie.is_none() => {
                             for version in &scan.versions {
-                                self.book.watch.told(version.written, reading, "a locked read");
+                                self.book
+                                    .watch
+                                    .told(version.written, reading, "a locked read");
                             }
                         }
                         _ => {}
