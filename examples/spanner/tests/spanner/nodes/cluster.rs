@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ pub(super) struct Options {
 pub(super) struct Groups<S> {
     pub(super) options: Options,
     pub(super) facts: Facts,
-    pub(super) protocol: std::marker::PhantomData<S>,
+    pub(super) protocol: PhantomData<S>,
 }
 
 pub(super) fn group(shard: ShardId) -> GroupId {

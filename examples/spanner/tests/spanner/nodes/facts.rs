@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use synod_replica::Applying;
 use synod_sim::Coverage;
-use synod_spanner::{Act, Applied, Command, Decision, Peer, Reply, ShardId, State};
+use synod_spanner::{Act, Applied, Command, Decision, Peer, Reply, ShardId, State, TxnId};
 use synod_truetime::Timestamp;
 
 use super::mail::Mail;
 use crate::bank::SHARDS;
 use crate::bank::book::Book;
+use crate::bank::clock::Reading;
 
 /// Where in a shard's log.
 type Place = (ShardId, u64, u32);
@@ -160,19 +161,14 @@ impl Sheet {
     }
 
     /// A leader says this to another.
-    pub(super) fn told_peer(&mut self, peer: &Peer, by: &crate::bank::clock::Reading) {
+    pub(super) fn told_peer(&mut self, peer: &Peer, by: &Reading) {
         if let Peer::Outcome { txn, decision } = *peer {
             self.told(txn, decision, by);
         }
     }
 
     /// A decision leaves a leader.
-    pub(super) fn told(
-        &mut self,
-        txn: synod_spanner::TxnId,
-        decision: Decision,
-        by: &crate::bank::clock::Reading,
-    ) {
+    pub(super) fn told(&mut self, txn: TxnId, decision: Decision, by: &Reading) {
         let watch = &mut self.book.watch;
         watch.told_decision(txn, decision);
         if let Decision::Committed(at) = decision {

@@ -1,5 +1,6 @@
 //! One run: a world in which everything goes wrong, then one in which nothing does, and what must hold of both.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use super::customer::Customer;
 use super::facts::Facts;
 use super::server::{Context, Server};
 use crate::bank::SHARDS;
+use crate::bank::witness::Counts;
 
 /// What runs on a node: a server where the shards are, clients elsewhere.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ pub(super) fn run<S: Subject>(trial: &Trial) -> Ended {
     let groups = Groups::<S> {
         options: options(trial.seed),
         facts: facts.clone(),
-        protocol: std::marker::PhantomData,
+        protocol: PhantomData,
     };
     let mut world = Nodes::<S>::new(trial.seed, trial.nodes, trial.options.clone(), groups);
     while world.now() < trial.horizon {
@@ -189,7 +191,7 @@ fn waits<S: Subject>(world: &Nodes<S>) -> String {
     nodes.collect::<Vec<_>>().join("\n")
 }
 
-impl crate::bank::witness::Counts {
+impl Counts {
     fn cover(&self, coverage: &mut Coverage) {
         for (what, times) in self.all() {
             coverage.add(what, times);

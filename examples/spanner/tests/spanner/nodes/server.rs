@@ -10,14 +10,14 @@ use synod_replica::{Change, Member, NodeId};
 use synod_sim::Rng;
 use synod_spanner::{
     Act, Answer, Command, Ended, Leader, Limits, Now, Output, Reign, Reply, Request, SafeTime,
-    ScanLimit, ShardId, Stamped,
+    ScanLimit, ShardId, Stamped, TxnId,
 };
 use synod_truetime::{Floor, NamedFloor, Timestamp};
 
 use super::cluster::{Groups, Inbox, Options, Outcome, Subject, Ticket, group};
 use super::facts::Facts;
 use super::looks::Looks;
-use super::mail::Mail;
+use super::mail::{Mail, Part};
 use crate::bank::SHARDS;
 use crate::bank::clock::{Clock, Reading};
 
@@ -396,7 +396,7 @@ impl Server {
         }
     }
 
-    fn answers(&self, txn: &synod_spanner::TxnId, answer: &Answer, reading: &Reading) {
+    fn answers(&self, txn: &TxnId, answer: &Answer, reading: &Reading) {
         let mut facts = self.facts.lock();
         match answer {
             Answer::Decided(decision, _) => facts.told(*txn, *decision, reading),
@@ -580,7 +580,7 @@ impl Server {
     fn begin_look<S: Subject>(
         &mut self,
         from: NodeId,
-        part: super::mail::Part,
+        part: Part,
         reading: &Reading,
         context: &mut Context<'_, S>,
     ) {
