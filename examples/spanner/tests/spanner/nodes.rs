@@ -31,7 +31,7 @@ const MINIMUMS: [(&str, u64); 22] = [
     ("aborts", 2000),
     ("commands behind a gap", 20),
     ("commands of a reign that was over", 500),
-    ("commands whose end is not known, or refused", 1500),
+    ("commands whose end is not known, or refused", 400),
     ("commits", 8000),
     ("commits on several shards", 3000),
     ("commits unknown to their clients", 80),
