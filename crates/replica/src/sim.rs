@@ -3,7 +3,8 @@
 //!
 //! Describe the group with a [`Cluster`] and let a `synod_sim::World` run its [`SimNode`]s. A
 //! [`Witness`] observes each node from inside: the core's state, what became durable, and what is
-//! sent.
+//! sent. A node may have several groups on its one disk, and an [`Application`] beside them: a server, say, whose
+//! messages go over the same connections.
 //!
 //! ```text
 //!   World ── message, timer, sync done, request ──> SimNode ── began ────────────> Witness
@@ -83,13 +84,18 @@
 //! # }
 //! ```
 
+mod application;
 mod cluster;
 mod disk;
+mod group;
 mod node;
 mod packet;
 mod portrait;
+mod storage;
 
+pub use application::{AppContext, Application};
 pub use cluster::{Cluster, Core, SimRequest, Witness};
 pub use disk::{SimDisk, SimFile};
+pub use group::SimGroup;
 pub use node::SimNode;
 pub use packet::Packet;

@@ -1,11 +1,11 @@
-//! The description of a simulated group: its configuration, bounds, requests and witnesses.
+//! The description of simulated groups: their configuration, bounds, requests and witnesses.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::NodeId;
-use synod_wal::{Lsn, Op, Snapshot};
+use synod_wal::{GroupId, Lsn, Op, Snapshot};
 
 use crate::applier::Applier;
 use crate::consistency::Consistency;
@@ -16,7 +16,8 @@ use crate::protocol::{Configured, Kind, Position, Protocol};
 use crate::task::Task;
 use crate::time::Instant;
 
-/// What all nodes of a simulated group have in common.
+/// What all nodes of a simulated cluster have in common: of one group, or of several that have the same types and are
+/// told apart by number.
 pub trait Cluster: Sized {
     /// The configuration, which selects the protocol.
     type Config: Configured;
@@ -34,6 +35,22 @@ pub trait Cluster: Sized {
     fn machine(&self) -> Self::Machine;
     /// The observer of the next incarnation of `node`.
     fn witness(&self, node: NodeId) -> Self::Witness;
+    /// The groups of a node, each once. By default each node has one, of number 1.
+    fn groups(&self, _node: NodeId) -> Vec<GroupId> {
+        vec![GROUP]
+    }
+    /// [`config`](Self::config) of one of several groups, each of which is given a seed of its own.
+    fn config_of(&self, _group: GroupId, node: NodeId, seed: u64) -> Self::Config {
+        self.config(node, seed)
+    }
+    /// [`machine`](Self::machine) of one of several groups, on this node.
+    fn machine_of(&self, _group: GroupId, _node: NodeId) -> Self::Machine {
+        self.machine()
+    }
+    /// [`witness`](Self::witness) of one of several groups.
+    fn witness_of(&self, _group: GroupId, node: NodeId) -> Self::Witness {
+        self.witness(node)
+    }
     /// Adjusts the engine's default configuration.
     fn tune(&self, _engine: &mut EngineConfig) {}
     /// The log's bounds.
@@ -129,3 +146,6 @@ impl<T> fmt::Debug for SimRequest<T> {
         }
     }
 }
+
+/// The number of the only group.
+const GROUP: GroupId = GroupId(1);

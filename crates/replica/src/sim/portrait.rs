@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use synod_sim::page::{Entry, LOG_ENTRIES_MAX, Portrait, View, caption_of};
 use synod_wal::{Op, Tag};
 
+use super::application::Application;
 use super::cluster::{Cluster, Core};
 use super::node::SimNode;
 use super::packet::Packet;
@@ -65,10 +66,14 @@ impl Slots {
     }
 }
 
-impl<C: Cluster> Portrait for SimNode<C> {
+/// Of several groups it shows the first.
+impl<C: Cluster, A: Application<C>> Portrait for SimNode<C, A> {
     fn view(&self) -> View {
-        let status = self.status();
         let mut view = View::default();
+        let Some(group) = self.groups().first() else {
+            return view;
+        };
+        let status = group.status();
         view.role = status.core.role.to_string();
         view.epoch = status.core.epoch.to_string();
         view.leads = status.core.role == Role::Leader;
@@ -79,7 +84,7 @@ impl<C: Cluster> Portrait for SimNode<C> {
             }
             None => format!("no leader, applied {}", status.applied),
         };
-        if let Some(shown) = self.shown() {
+        if let Some(shown) = group.shown() {
             shown.with(|slots| {
                 view.log_start = slots.start;
                 let last = slots.slots.iter().rev().take(LOG_ENTRIES_MAX);

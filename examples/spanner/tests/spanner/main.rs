@@ -6,9 +6,11 @@
     reason = "tests: what fails ends the run"
 )]
 
+mod bank;
 mod handing_over;
 mod leases;
 mod locks;
+mod nodes;
 mod random;
 mod settling;
 mod two_phase_commit;

@@ -3,18 +3,14 @@
 //! as in Multi-Paxos; messages are lost, repeated and reordered; nodes crash and come back from a snapshot, and pause
 //! between the look at the clock and the act; clients fall silent; clocks wander within their bound.
 //!
-//! [`watch`] holds I1 to I11 against every step, [`witness`] the whole history against the order of timestamps, and
-//! [`history`] gives it to the checks of strict serializability that anybody's histories are given to.
+//! What is checked is in [`bank`](crate::bank).
 
 mod audits;
-mod clients;
-mod history;
 mod lying;
 mod node;
 mod run;
-mod watch;
-mod witness;
 
+use crate::bank::witness::Counts;
 use run::{Options, Run};
 
 #[test]
@@ -22,13 +18,13 @@ fn money_is_conserved_and_order_is_real_whoever_leads() {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let seeds: u64 = number("SPANNER_SEEDS").unwrap_or(200);
     let first: u64 = number("SPANNER_FROM").unwrap_or(0);
-    let mut sum = witness::Counts::default();
+    let mut sum = Counts::default();
     for seed in first..first + seeds {
         let mut run = Run::new(seed, Options::default());
         run.storm(12_000);
         let calm = run.calm(150_000);
         // What a step broke first is the cause of what then waits.
-        if let (Err(waiting), None) = (calm, &run.watch.found) {
+        if let (Err(waiting), None) = (calm, &run.book.watch.found) {
             panic!("seed {seed}: {waiting}");
         }
         match run.check() {

@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use synod_spanner::{Collected, Plan, ScanLimit, ShardId, Span, bounded_staleness, look, plan};
-use synod_truetime::{CommitWait, Timestamp, Wait};
+use synod_truetime::{CommitWait, Wait};
 
-use super::clients::Seen;
-use super::run::{Run, SHARDS};
+use super::run::Run;
+use crate::bank::SHARDS;
+use crate::bank::book::{Look, Seen};
 
 /// A read-only transaction: one timestamp, all keys of some shards, perhaps in parts at different replicas.
 #[derive(Debug)]
 pub(super) struct Audit {
-    pub(super) at: Timestamp,
-    /// At the time it began, or in the past: then nothing of real time is said about it.
-    pub(super) is_strong: bool,
-    pub(super) started: i64,
-    pub(super) ended: i64,
-    pub(super) seen: Vec<Seen>,
+    look: Look,
     pub(super) shards: Vec<ShardId>,
     rest: Option<Span>,
     /// The node that has read, and what it waits for before it answers.
@@ -55,11 +51,13 @@ impl Run {
             _ => (reading.time.latest(), true),
         };
         self.audits.push(Audit {
-            at,
-            is_strong,
-            started: self.us,
-            ended: 0,
-            seen: vec![],
+            look: Look {
+                at,
+                is_strong,
+                started: self.us,
+                ended: 0,
+                seen: vec![],
+            },
             shards,
             rest: None,
             gate: None,
@@ -72,7 +70,7 @@ impl Run {
             let audit = self.serve(i, audit);
             match audit {
                 Some(audit) if audit.shards.is_empty() && audit.gate.is_none() => {
-                    self.seen.push(audit);
+                    self.book.looks.push(audit.look);
                 }
                 other => self.audits.extend(other),
             }
@@ -86,8 +84,9 @@ impl Run {
             if *node == i && wait.poll_at(&reading.time) == Wait::Done {
                 if self.options.lie.is_none() {
                     // By what it shows, and not by what it has waited for.
-                    for version in audit.seen.iter().flat_map(|seen| &seen.versions) {
-                        self.watch
+                    for version in audit.look.seen.iter().flat_map(|seen| &seen.versions) {
+                        self.book
+                            .watch
                             .told(version.written, &reading, "a read without locks");
                     }
                 }
@@ -95,7 +94,7 @@ impl Run {
                     .heard
                     .incoming(reading.floor, &synod_truetime::Interval::ALL);
                 audit.gate = None;
-                audit.ended = self.us;
+                audit.look.ended = self.us;
             }
             return Some(audit);
         }
@@ -104,7 +103,7 @@ impl Run {
             return Some(audit);
         }
         let node = &mut self.nodes[i];
-        match plan(audit.at, node.machine.state(), &node.safe) {
+        match plan(audit.look.at, node.machine.state(), &node.safe) {
             Plan::Serve => {}
             Plan::Close => return Some(audit),
             Plan::Collected(_) => return None,
@@ -114,15 +113,26 @@ impl Run {
             versions_max: 4,
             bytes_max: 1000,
         };
-        let looked = look(node.machine.state(), &span, audit.at, part, &reading.time);
+        let looked = look(
+            node.machine.state(),
+            &span,
+            audit.look.at,
+            part,
+            &reading.time,
+        );
         let (scan, wait) = match looked {
             Ok(looked) => looked,
             Err(Collected { .. }) => return None,
         };
-        node.has_served(audit.at);
-        match audit.seen.last_mut().filter(|seen| seen.shard == shard) {
+        node.has_served(audit.look.at);
+        match audit
+            .look
+            .seen
+            .last_mut()
+            .filter(|seen| seen.shard == shard)
+        {
             Some(seen) => seen.versions.extend(scan.versions),
-            None => audit.seen.push(Seen {
+            None => audit.look.seen.push(Seen {
                 shard,
                 span: Span::ALL,
                 versions: scan.versions,

@@ -5,7 +5,7 @@
 use synod_sim::serializability::Anomaly;
 
 use super::run::{Lie, Options, Run};
-use super::witness::{Counts, Violation};
+use crate::bank::witness::{Counts, Violation};
 
 const FAR_US: i64 = 50_000;
 /// The first node of the first shard.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::embed::Instant;
 use synod_replica::{Applying, StateMachine};
-use synod_spanner::{Applied, Doubt, Leader, Now, Promise, SafeTime, Shard, ShardId, State};
-use synod_truetime::{Floor, Interval, NamedFloor, Timestamp};
+use synod_spanner::{Applied, Doubt, Leader, Promise, SafeTime, Shard, ShardId};
+use synod_truetime::{NamedFloor, Timestamp};
 
 use super::run::Wire;
+use crate::bank::clock::{Clock, Reading};
 
 /// A command on its way into the log, or in it.
 #[derive(Clone, Debug)]
@@ -18,36 +19,6 @@ pub(super) struct Entry {
     pub(super) by: u64,
     pub(super) number: u64,
     pub(super) command: Bytes,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    /// From true time; within `epsilon_us` unless it lies.
-    pub(super) offset_us: i64,
-    pub(super) epsilon_us: i64,
-    /// Says that it knows the time exactly, so that nobody waits: `[latest, latest]`.
-    pub(super) claims_no_doubt: bool,
-}
-
-/// A look at the clock, which may be old when it is acted by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
-    pub(super) time: Interval,
-    pub(super) local: Instant,
-    pub(super) floor: Floor,
-    /// When it was, which nobody but the checks may know.
-    pub(super) true_time: Timestamp,
-}
-
-impl Reading {
-    pub(super) fn now<'a>(&self, state: &'a State) -> Now<'a> {
-        Now {
-            local: self.local,
-            time: self.time,
-            floor: self.floor,
-            state,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -98,18 +69,14 @@ impl Node {
     }
 
     pub(super) fn read_clock(&mut self, us: i64) -> Reading {
-        let shown = Timestamp::from_nanos((us + self.clock.offset_us) * 1000);
-        let epsilon = Duration::from_micros(self.clock.epsilon_us.unsigned_abs());
-        let mut time = Interval::around(shown, epsilon);
-        if self.clock.claims_no_doubt {
-            time = Interval::at(time.latest());
-        }
-        Reading {
-            time,
-            local: Instant(Duration::from_micros(us.unsigned_abs())),
-            floor: self.floor.outgoing(&time),
-            true_time: Timestamp::from_nanos(us * 1000),
-        }
+        let local = Instant(Duration::from_micros(us.unsigned_abs()));
+        self.clock.read(us, local, &mut self.floor)
+    }
+
+    /// The greatest timestamp at which it has served a read before it applied more.
+    pub(super) fn served(&self) -> Option<Timestamp> {
+        let served = self.served.range(..=self.next);
+        served.map(|(_, served)| *served).max()
     }
 
     pub(super) fn apply(&mut self, entry: &Entry) -> Applied {

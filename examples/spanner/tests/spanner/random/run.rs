@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use synod_replica::Applying;
 use synod_sim::Rng;
+use synod_sim::serializability::Verdict;
 use synod_spanner::{
     Act, Answer, Command, Decision, Leader, Limits, Output, Peer, Promise, Reign, Reply, Request,
     ScanLimit, ShardId, Stamped, TxnId,
@@ -11,11 +13,14 @@ use synod_spanner::{
 use synod_truetime::{Floor, Interval, NamedFloor, Timestamp};
 
 use super::audits::Audit;
-use super::clients::{Client, Record};
-use super::node::{Clock, Entry, Node, Reading};
-use super::watch::Watch;
+use super::node::{Entry, Node};
+use crate::bank::SHARDS;
+use crate::bank::book::{Book, Record};
+use crate::bank::client::{Client, Step};
+use crate::bank::clock::{Clock, Reading};
+use crate::bank::watch::Watch;
+use crate::bank::witness::{Counts, Event, Violation};
 
-pub(super) const SHARDS: [ShardId; 3] = [ShardId(1), ShardId(2), ShardId(3)];
 pub(super) const REPLICAS: usize = 2;
 const EPSILON_US: i64 = 4000;
 
@@ -69,13 +74,11 @@ pub(super) struct Run {
     pub(super) nodes: Vec<Node>,
     pub(super) logs: BTreeMap<ShardId, Vec<Entry>>,
     pub(super) wire: Vec<Wire>,
-    pub(super) watch: Watch,
+    pub(super) book: Book,
     /// Clients share what they have heard, as if they spoke to each other.
     pub(super) heard: NamedFloor,
     pub(super) clients: Vec<Client>,
-    pub(super) records: Vec<Record>,
     pub(super) audits: Vec<Audit>,
-    pub(super) seen: Vec<Audit>,
     pub(super) names: u64,
     /// Contradictions that the floor has found.
     pub(super) refused: Vec<synod_truetime::Contradiction>,
@@ -112,9 +115,9 @@ impl Run {
                 nodes.push(Node::new(id, shard, clock));
             }
         }
-        let mut watch = Watch::default();
+        let mut book = Book::default();
         for shard in SHARDS {
-            watch.shards.insert(shard, Default::default());
+            book.watch.shards.insert(shard, Default::default());
         }
         Self {
             rng,
@@ -123,12 +126,10 @@ impl Run {
             nodes,
             logs: SHARDS.map(|shard| (shard, Vec::new())).into(),
             wire: Vec::new(),
-            watch,
+            book,
             heard: NamedFloor::new(u64::MAX),
             clients: Vec::new(),
-            records: Vec::new(),
             audits: Vec::new(),
-            seen: Vec::new(),
             names: 0,
             refused: Vec::new(),
             mildness,
@@ -147,7 +148,8 @@ impl Run {
     /// All clients go away, and nobody knows what they have heard.
     pub(super) fn part(&mut self) {
         let clients = std::mem::take(&mut self.clients).into_iter();
-        self.records
+        self.book
+            .records
             .extend(clients.filter_map(|client| client.record(None)));
     }
 
@@ -188,6 +190,76 @@ impl Run {
         self.clients.is_empty() && self.audits.is_empty() && self.nodes.iter().all(node_rests)
     }
 
+    /// What must hold of all that has happened.
+    pub(super) fn check(&mut self) -> Result<Counts, Violation> {
+        self.book.is_over = self.is_over();
+        self.book.check()
+    }
+
+    pub(super) fn committed(&self) -> Result<Vec<(Event, &Record)>, Violation> {
+        self.book.committed()
+    }
+
+    pub(super) fn verdicts(&self, committed: &[(Event, &Record)]) -> (Verdict, Verdict) {
+        self.book.verdicts(committed)
+    }
+
+    fn begin(&mut self) {
+        self.names += 1;
+        let client = Client::begin(&mut self.rng, self.us, 1, self.names);
+        self.clients.push(client);
+        self.ask(self.clients.len() - 1);
+    }
+
+    fn ask(&mut self, c: usize) {
+        let requests = self.clients[c].ask(&mut self.rng);
+        requests
+            .into_iter()
+            .for_each(|(to, request)| self.send(to, request));
+    }
+
+    /// Somebody who has heard nothing for a while says it again.
+    fn nudge(&mut self, calm: bool) {
+        let after = if calm { 20_000 } else { 30_000 };
+        let late = |client: &&mut Client| self.us - client.heard > after;
+        let Some(client) = self.clients.iter_mut().find(late) else {
+            return;
+        };
+        let requests = client.nudge(&mut self.rng, self.us);
+        requests
+            .into_iter()
+            .for_each(|(to, request)| self.send(to, request));
+    }
+
+    fn answer(&mut self, from: ShardId, txn: TxnId, answer: Answer) {
+        let Some(c) = self.clients.iter().position(|client| client.txn == txn) else {
+            return;
+        };
+        match self.clients[c].answer(self.us, from, answer) {
+            Step::Wait => {}
+            Step::Ask => self.ask(c),
+            Step::End(decision) => self.end(c, decision),
+        }
+    }
+
+    fn end(&mut self, c: usize, decision: Option<Decision>) {
+        let client = self.clients.swap_remove(c);
+        if decision == Some(Decision::Aborted) {
+            let txn = client.txn;
+            for shard in SHARDS {
+                self.send(shard, Request::Rollback { txn });
+            }
+            if self.rng.below(3) > 0 {
+                self.names += 1;
+                self.clients.push(client.again(self.us, self.names));
+                self.ask(self.clients.len() - 1);
+            }
+        }
+        let us = self.us;
+        let record = client.record(decision.map(|decision| (us, decision)));
+        self.book.records.extend(record);
+    }
+
     fn step(&mut self, calm: bool) {
         self.steps += 1;
         let i = self.rng.index(self.nodes.len());
@@ -219,7 +291,7 @@ impl Run {
     pub(super) fn read_clock(&mut self, i: usize) -> Reading {
         let reading = self.nodes[i].read_clock(self.us);
         if self.options.lie.is_none() {
-            self.watch.read(&reading);
+            self.book.watch.read(&reading);
         }
         reading
     }
@@ -255,15 +327,14 @@ impl Run {
             5 => self.us += self.rng.below(100_000) as i64,
             6..=8 => {
                 if let Some(client) = self.clients.pop() {
-                    self.records.extend(client.record(None));
+                    self.book.records.extend(client.record(None));
                 }
             }
             _ => {
                 let clock = &mut self.nodes[i].clock;
                 let epsilon = clock.epsilon_us;
                 if clock.offset_us.abs() <= epsilon {
-                    let step = self.rng.below(epsilon as u64 / 4) as i64 - epsilon / 8;
-                    clock.offset_us = (clock.offset_us + step).clamp(-epsilon, epsilon);
+                    clock.wander(self.rng.below(epsilon as u64 / 4) as i64 - epsilon / 8);
                 }
             }
         }
@@ -326,8 +397,13 @@ impl Run {
             return;
         }
         let shard = node.shard;
-        self.watch.chosen(shard, &entry);
-        self.logs.get_mut(&shard).unwrap().push(entry);
+        let log = self.logs.get_mut(&shard).unwrap();
+        let place = Applying {
+            index: log.len() as u64 + 1,
+            offset: 0,
+        };
+        self.book.watch.chosen(shard, place, &entry.command);
+        log.push(entry);
     }
 
     /// The node follows its log by one entry.
@@ -342,7 +418,8 @@ impl Run {
         let Some(entry) = self.logs[&node.shard].get(node.next).cloned() else {
             return;
         };
-        self.watch.applies(node, &entry);
+        let (state, served) = (node.machine.state(), node.served());
+        self.book.watch.applies(state, served, &entry.command);
         let applied = node.apply(&entry);
         let reading = self.read_clock(i);
         if self.options.floor
@@ -394,7 +471,7 @@ impl Run {
             return;
         };
         let promise = leader.close(Timestamp::MAX, &reading.time);
-        self.watch.promised(node.shard, promise);
+        self.book.watch.promised(node.shard, promise);
         let j = i - i % REPLICAS + self.rng.index(REPLICAS);
         let floor = reading.floor;
         self.wire.push(Wire::Promise(
@@ -417,7 +494,7 @@ impl Run {
             match output {
                 Output::Propose(command) => {
                     if self.options.lie.is_none() {
-                        self.watch.proposed(&command, reading);
+                        self.book.watch.proposed(&command, reading);
                     }
                     let (by, number) = (*by, command.number);
                     let command = command.encode();
@@ -429,18 +506,20 @@ impl Run {
                 }
                 Output::Peer(to, message) => {
                     if let Peer::Outcome { txn, decision } = message {
-                        told(&mut self.watch, &self.options, txn, decision, reading);
+                        told(&mut self.book.watch, &self.options, txn, decision, reading);
                     }
                     self.wire.push(Wire::Peer(to, Stamped { floor, message }));
                 }
                 Output::Client(txn, answer) => {
                     match &answer {
                         Answer::Decided(decision, _) => {
-                            told(&mut self.watch, &self.options, txn, *decision, reading);
+                            told(&mut self.book.watch, &self.options, txn, *decision, reading);
                         }
                         Answer::Read { scan, .. } if self.options.lie.is_none() => {
                             for version in &scan.versions {
-                                self.watch.told(version.written, reading, "a locked read");
+                                self.book
+                                    .watch
+                                    .told(version.written, reading, "a locked read");
                             }
                         }
                         _ => {}

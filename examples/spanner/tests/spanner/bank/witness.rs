@@ -9,13 +9,12 @@ use bytes::Bytes;
 use synod_spanner::{Decision, ShardId, TxnId, Version};
 use synod_truetime::Timestamp;
 
-use super::audits::Audit;
-use super::clients::{ACCOUNTS, Record, START, Seen, balance};
-use super::run::{Run, SHARDS};
+use super::book::{Book, Look, Record, Seen};
+use super::{ACCOUNTS, SHARDS, START, balance};
 
 /// What is wrong with a history.
 #[derive(Debug)]
-pub(super) enum Violation {
+pub(crate) enum Violation {
     /// At a step, not in the history.
     Step(String),
     /// The first ended before the second began, and the order of timestamps is the other way round.
@@ -34,12 +33,12 @@ pub(super) enum Violation {
 
 /// A transaction in true time and by its timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// `None` of a read without locks.
-    pub(super) txn: Option<TxnId>,
-    pub(super) at: Timestamp,
-    pub(super) started: i64,
-    pub(super) ended: i64,
+    pub(crate) txn: Option<TxnId>,
+    pub(crate) at: Timestamp,
+    pub(crate) started: i64,
+    pub(crate) ended: i64,
 }
 
 impl fmt::Display for Event {
@@ -75,7 +74,7 @@ impl fmt::Display for Violation {
 
 /// How much happened.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     committed: u64,
     across: u64,
     aborted: u64,
@@ -98,7 +97,19 @@ impl AddAssign for Counts {
 }
 
 impl Counts {
-    pub(super) fn is_rich(&self, seeds: u64) -> bool {
+    /// Each by its name.
+    pub(crate) fn all(&self) -> [(&'static str, u64); 6] {
+        [
+            ("commits", self.committed),
+            ("commits on several shards", self.across),
+            ("commits unknown to their clients", self.unknown),
+            ("attempts aborted", self.aborted),
+            ("strong reads", self.strong),
+            ("reads in the past", self.past),
+        ]
+    }
+
+    pub(crate) fn is_rich(&self, seeds: u64) -> bool {
         let all = [
             self.committed,
             self.across,
@@ -130,15 +141,15 @@ impl fmt::Display for Counts {
 
 type Model = BTreeMap<(ShardId, Bytes), (Timestamp, Option<Bytes>)>;
 
-impl Run {
-    pub(super) fn check(&self) -> Result<Counts, Violation> {
+impl Book {
+    pub(crate) fn check(&self) -> Result<Counts, Violation> {
         if let Some(what) = &self.watch.found {
             return Err(Violation::Step(what.clone()));
         }
         let committed = self.committed()?;
         self.replay(&committed)?;
         self.check_real_time(&committed)?;
-        if self.is_over() {
+        if self.is_over {
             self.check_money(&committed)?;
         }
         let (by_reads, by_timestamps) = self.verdicts(&committed);
@@ -152,7 +163,7 @@ impl Run {
             shards.count() > 1
         };
         let reign = |shard: &ShardId| self.watch.shards[shard].machine.state().reign().0;
-        let strong = self.seen.iter().filter(|audit| audit.is_strong).count() as u64;
+        let strong = self.looks.iter().filter(|look| look.is_strong).count() as u64;
         Ok(Counts {
             committed: committed.len() as u64,
             across: committed
@@ -165,13 +176,13 @@ impl Run {
                 .filter(|(event, _)| event.ended == i64::MAX)
                 .count() as u64,
             strong,
-            past: self.seen.len() as u64 - strong,
+            past: self.looks.len() as u64 - strong,
             reigns: SHARDS.iter().map(reign).sum(),
         })
     }
 
     /// By the logs, in the order of timestamps. Whoever never heard of its end may have ended at any time.
-    pub(super) fn committed(&self) -> Result<Vec<(Event, &Record)>, Violation> {
+    pub(crate) fn committed(&self) -> Result<Vec<(Event, &Record)>, Violation> {
         let mut committed = Vec::new();
         for record in &self.records {
             let logged = self.watch.decided.get(&record.txn).copied();
@@ -199,12 +210,12 @@ impl Run {
 
     fn replay(&self, committed: &[(Event, &Record)]) -> Result<(), Violation> {
         let mut model = Model::new();
-        let mut audits: Vec<&Audit> = self.seen.iter().collect();
-        audits.sort_by_key(|audit| audit.at);
-        let mut audits = audits.into_iter().peekable();
+        let mut looks: Vec<&Look> = self.looks.iter().collect();
+        looks.sort_by_key(|look| look.at);
+        let mut looks = looks.into_iter().peekable();
         for (event, record) in committed {
-            while let Some(audit) = audits.next_if(|audit| audit.at < event.at) {
-                saw(&model, audit.event(), &audit.seen)?;
+            while let Some(look) = looks.next_if(|look| look.at < event.at) {
+                saw(&model, look.event(), &look.seen)?;
             }
             saw(&model, *event, &record.seen)?;
             for shard in SHARDS {
@@ -216,9 +227,9 @@ impl Run {
                 }
             }
         }
-        audits.try_for_each(|audit| saw(&model, audit.event(), &audit.seen))?;
+        looks.try_for_each(|look| saw(&model, look.event(), &look.seen))?;
         // Before that outcomes may be on their way.
-        if self.is_over() {
+        if self.is_over {
             self.check_whole(&model, committed)?;
         }
         Ok(())
@@ -244,20 +255,20 @@ impl Run {
     }
 
     fn check_real_time(&self, committed: &[(Event, &Record)]) -> Result<(), Violation> {
-        let strong: Vec<&Audit> = self.seen.iter().filter(|audit| audit.is_strong).collect();
+        let strong: Vec<&Look> = self.looks.iter().filter(|look| look.is_strong).collect();
         for (first, _) in committed {
             for (second, _) in committed {
                 if first.ended < second.started && second.at <= first.at {
                     return Err(Violation::RealTime(*first, *second));
                 }
             }
-            for audit in &strong {
-                let event = audit.event();
+            for look in &strong {
+                let event = look.event();
                 if first.ended < event.started && event.at < first.at {
                     return Err(Violation::RealTime(*first, event));
                 }
                 // It may come with a timestamp that was read at, if it wrote where nobody read.
-                let meets = audit.seen.iter().any(|seen| {
+                let meets = look.seen.iter().any(|seen| {
                     self.watch
                         .written
                         .contains_key(&(first.txn.unwrap(), seen.shard))
@@ -302,20 +313,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-}
-
-impl Audit {
-    pub(super) fn event(&self) -> Event {
-        let Self {
-            at, started, ended, ..
-        } = *self;
-        Event {
-            txn: None,
-            at,
-            started,
-            ended,
-        }
     }
 }
 

@@ -11,9 +11,9 @@ use synod_sim::serializability::{Position, TxnHistory, TxnId, Verdict, check, ch
 use synod_spanner::ShardId;
 use synod_truetime::Timestamp;
 
-use super::clients::{ACCOUNTS, Record, Seen};
-use super::run::{Run, SHARDS};
+use super::book::{Book, Record, Seen};
 use super::witness::Event;
+use super::{ACCOUNTS, SHARDS};
 
 type Key = (ShardId, Bytes);
 type History = TxnHistory<Key, Timestamp>;
@@ -25,9 +25,9 @@ struct Entry<'a> {
     is_past: bool,
 }
 
-impl Run {
+impl Book {
     /// By what was read, and by the timestamps.
-    pub(super) fn verdicts(&self, committed: &[(Event, &Record)]) -> (Verdict, Verdict) {
+    pub(crate) fn verdicts(&self, committed: &[(Event, &Record)]) -> (Verdict, Verdict) {
         let history = self.history(committed);
         (check(&history), check_positions(&history))
     }
@@ -41,10 +41,10 @@ impl Run {
                 is_past: false,
             })
             .collect();
-        entries.extend(self.seen.iter().map(|audit| Entry {
-            event: audit.event(),
-            seen: &audit.seen,
-            is_past: !audit.is_strong,
+        entries.extend(self.looks.iter().map(|look| Entry {
+            event: look.event(),
+            seen: &look.seen,
+            is_past: !look.is_strong,
         }));
         // What begins when something ends does not come after it.
         let mut times: Vec<(i64, bool, usize)> = Vec::new();

@@ -14,30 +14,31 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use synod_replica::{Applying, StateMachine};
 use synod_spanner::{
-    Act, Applied, Command, Decision, Outcome, Promise, Reign, Reply, Shard, ShardId, TxnId, Writes,
+    Act, Applied, Command, Decision, Outcome, Promise, Reign, Reply, Shard, ShardId, State, TxnId,
+    Writes,
 };
 use synod_truetime::Timestamp;
 
-use super::node::{Entry, Node, Reading};
+use super::clock::Reading;
 
 #[derive(Debug, Default)]
-pub(super) struct Watch {
-    pub(super) shards: BTreeMap<ShardId, Watched>,
+pub(crate) struct Watch {
+    pub(crate) shards: BTreeMap<ShardId, Watched>,
     /// What was decided by the coordinators' logs.
-    pub(super) decided: BTreeMap<TxnId, Decision>,
+    pub(crate) decided: BTreeMap<TxnId, Decision>,
     /// What the logs wrote, by shard.
-    pub(super) written: BTreeMap<(TxnId, ShardId), Writes>,
+    pub(crate) written: BTreeMap<(TxnId, ShardId), Writes>,
     /// The first thing that was wrong.
-    pub(super) found: Option<String>,
+    pub(crate) found: Option<String>,
 }
 
 /// A shard as its log says it is.
 #[derive(Debug, Default)]
-pub(super) struct Watched {
-    pub(super) machine: Shard,
-    index: u64,
+pub(crate) struct Watched {
+    pub(crate) machine: Shard,
     reign: Reign,
     /// The end of all leases before this reign's.
     from: Timestamp,
@@ -48,18 +49,18 @@ pub(super) struct Watched {
 }
 
 impl Watch {
-    fn fail(&mut self, what: String) {
+    pub(crate) fn fail(&mut self, what: String) {
         self.found.get_or_insert(what);
     }
 
-    pub(super) fn read(&mut self, reading: &Reading) {
+    pub(crate) fn read(&mut self, reading: &Reading) {
         if !reading.time.contains(reading.true_time) {
             self.fail(format!("I1: {reading:?}"));
         }
     }
 
     /// A leader proposes, by a reading that it took after the input came.
-    pub(super) fn proposed(&mut self, command: &Command, by: &Reading) {
+    pub(crate) fn proposed(&mut self, command: &Command, by: &Reading) {
         if let Act::Prepare { txn, at, .. } | Act::Commit { txn, at, .. } = &command.act
             && *at < by.true_time
         {
@@ -68,7 +69,7 @@ impl Watch {
     }
 
     /// Somebody hears of it who acts by it: a client, a participant, a reader.
-    pub(super) fn told(&mut self, newest: Timestamp, by: &Reading, what: &str) {
+    pub(crate) fn told(&mut self, newest: Timestamp, by: &Reading, what: &str) {
         if newest >= by.true_time {
             let when = by.true_time;
             self.fail(format!("I3: {what} shows {newest} at {when}"));
@@ -76,7 +77,7 @@ impl Watch {
     }
 
     /// A decision leaves a coordinator: it must stand in the log.
-    pub(super) fn told_decision(&mut self, txn: TxnId, decision: Decision) {
+    pub(crate) fn told_decision(&mut self, txn: TxnId, decision: Decision) {
         match self.outcome(txn) {
             Outcome::Decided(logged) if logged == decision => {}
             Outcome::Forgotten => {}
@@ -84,23 +85,19 @@ impl Watch {
         }
     }
 
-    pub(super) fn outcome(&self, txn: TxnId) -> Outcome {
+    pub(crate) fn outcome(&self, txn: TxnId) -> Outcome {
         let shard = &self.shards[&txn.coordinator];
         shard.machine.state().outcome(txn)
     }
 
-    /// The log has a new entry.
-    pub(super) fn chosen(&mut self, shard: ShardId, entry: &Entry) {
+    /// The log has a new command, at this place. Returns what applying it comes to.
+    pub(crate) fn chosen(&mut self, shard: ShardId, place: Applying, bytes: &Bytes) -> Applied {
         let watched = self.shards.entry(shard).or_default();
-        watched.index += 1;
-        let place = Applying {
-            index: watched.index,
-            offset: 0,
-        };
-        let command = Command::decode(&entry.command).unwrap();
+        let command = Command::decode(bytes).unwrap();
         let prepared = watched.machine.state().prepared().clone();
-        let Applied { reply, .. } = watched.machine.apply(place, entry.command.clone());
-        let (index, reign) = (watched.index, command.reign);
+        let applied = watched.machine.apply(place, bytes.clone());
+        let reply = applied.reply.clone();
+        let (index, reign) = (place.index, command.reign);
         match (command.act, reply) {
             (Act::TakeOver { lease_end }, Reply::TookOver(_)) => {
                 watched.reign = reign;
@@ -142,6 +139,7 @@ impl Watch {
             }
             _ => {}
         }
+        applied
     }
 
     fn assigned(&mut self, shard: ShardId, index: u64, txn: TxnId, at: Timestamp) {
@@ -198,11 +196,10 @@ impl Watch {
         }
     }
 
-    /// A node is about to follow its log by an entry. Coming back from its disk it applies again what was there when it
-    /// served, so only what it had not applied then counts.
-    pub(super) fn applies(&mut self, node: &Node, entry: &Entry) {
-        let state = node.machine.state();
-        let at = match Command::decode(&entry.command).unwrap() {
+    /// A node in this state is about to apply a command, and has served a read at this timestamp before. Coming back
+    /// from its disk it applies again what was there when it served, so only what it had not applied then counts.
+    pub(crate) fn applies(&mut self, state: &State, served: Option<Timestamp>, bytes: &Bytes) {
+        let at = match Command::decode(bytes).unwrap() {
             Command { reign, .. } if reign != state.reign() => return,
             Command {
                 act: Act::Commit { txn, at, .. },
@@ -221,11 +218,6 @@ impl Watch {
             } => state.prepared().contains_key(&txn).then_some(at),
             _ => None,
         };
-        let served = node
-            .served
-            .range(..=node.next)
-            .map(|(_, served)| *served)
-            .max();
         if at.is_some() && at <= served {
             self.fail(format!(
                 "I8: {at:?} is applied where a read at {served:?} was served"
@@ -234,7 +226,7 @@ impl Watch {
     }
 
     /// A leader closes by word.
-    pub(super) fn promised(&mut self, shard: ShardId, promise: Promise) {
+    pub(crate) fn promised(&mut self, shard: ShardId, promise: Promise) {
         let watched = self.shards.entry(shard).or_default();
         watched.closed = watched.closed.max(promise.closed);
         let behind = watched.assigned.iter().rev();
