@@ -117,7 +117,12 @@ impl Client {
                 for place in asked {
                     let version = scan.versions.iter().find(|version| version.key == place.1);
                     let seen = (*place, version.map(|version| version.written));
-                    if !self.seen.contains(&seen) {
+                    let before = self.seen.iter().find(|(before, _)| before == place);
+                    assert!(
+                        before.is_none_or(|before| *before == seen),
+                        "I9: read again, and not the same"
+                    );
+                    if before.is_none() {
                         self.seen.push(seen);
                         self.seen.sort_unstable();
                     }

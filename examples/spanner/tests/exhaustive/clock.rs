@@ -7,8 +7,8 @@
 //! ```
 //!
 //! In stretch 1 a clock reads `[10, 20]`. A clock in stretch 1 and one in stretch 2 both contain the true time 20, so
-//! neither of them lies, and the time between two readings is as uncertain as it can be. A timestamp that is `latest` in
-//! one stretch has certainly passed two stretches later.
+//! neither of them lies, and time is as uncertain as their bounds say. A timestamp that is `latest` in one stretch has
+//! certainly passed two stretches later.
 
 use std::time::Duration;
 

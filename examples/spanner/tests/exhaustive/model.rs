@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use synod_sim::search::{Inputs, State, Step, System};
-use synod_spanner::{Decision, Outcome, ScanLimit, Span};
+use synod_spanner::{Decision, Outcome, Span};
 use synod_truetime::Timestamp;
 
 use crate::client::{Client, Phase, Script};
@@ -47,7 +47,7 @@ pub(crate) struct Budget {
 
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Node {
-    Server(Server),
+    Server(Box<Server>),
     Client(Client),
 }
 
@@ -86,7 +86,9 @@ impl System for Model {
     fn start(&self) -> (Vec<Node>, Rules, Budget) {
         let servers = [0, 1].map(|place| Server::new(shard_at(place)));
         let lease_end = servers[0].state().lease_end();
-        let servers = servers.map(Node::Server).into_iter();
+        let servers = servers
+            .map(|server| Node::Server(Box::new(server)))
+            .into_iter();
         let clients = self
             .scripts
             .iter()
@@ -187,7 +189,7 @@ impl System for Model {
                     (Input::Close, _) => step.close(),
                     _ => return None,
                 }
-                (Node::Server(step.server), step.told, step.sent)
+                (Node::Server(Box::new(step.server)), step.told, step.sent)
             }
             Node::Client(mut client) => {
                 let mut told = Vec::new();
@@ -219,6 +221,7 @@ impl System for Model {
     fn check_state(&self, state: &State<'_, Self>) -> Result<Vec<Goal>, String> {
         let servers = servers(state);
         self.check_stores(&servers)?;
+        Self::check_shown(&servers)?;
         let last = usize::from(self.last);
         if servers.iter().all(|server| server.stretch == last) {
             self.check_calm(&servers)?;
@@ -253,37 +256,44 @@ impl Model {
         }
     }
 
-    /// A reader without locks comes to both shards now (I3, I7, I8): what has a timestamp up to which reads are served
-    /// is there, what is there was committed so, and what is shown without a wait has passed.
+    /// What a reader without locks would find now: what is there was committed so (I7), and of what has a timestamp up
+    /// to which reads are served nothing is missing (I8).
     fn check_stores(&self, servers: &[&Server; 2]) -> Result<(), String> {
-        let true_time = clock::true_time(servers.map(|server| server.stretch));
         for script in &self.scripts {
-            let coordinator = servers
-                .iter()
-                .find(|server| server.shard == script.coordinator);
+            let mut all = servers.iter();
+            let coordinator = all.find(|server| server.shard == script.coordinator);
             let committed = match coordinator.map(|server| server.outcome(script.id())) {
                 Some(Outcome::Decided(Decision::Committed(at))) => Some(at),
                 _ => None,
             };
             for server in servers {
-                let value = script.number.to_string();
                 for key in script.writes_at(server.shard) {
-                    let written = written(server, key, &value);
-                    let must = committed.filter(|at| *at <= server.serves());
-                    let fits = written.is_none_or(|at| committed == Some(at));
-                    if !fits || must.is_some_and(|_| written.is_none()) {
+                    let written = written(server, key, &script.number.to_string());
+                    let (name, shard) = (script.number, server.shard);
+                    if written.is_some() && written != committed {
                         return Err(format!(
-                            "I7: on {:?} the write of transaction {} stands at {written:?}, committed {committed:?}",
-                            server.shard, script.number
+                            "I7: transaction {name} wrote at {written:?} on {shard:?}, not at {committed:?}"
+                        ));
+                    }
+                    let serves = server.serves();
+                    if written.is_none() && committed.is_some_and(|at| at <= serves) {
+                        return Err(format!(
+                            "I8: reads up to {serves} are served on {shard:?} without transaction {name}"
                         ));
                     }
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What a replica shows without a wait has passed (I3).
+    fn check_shown(servers: &[&Server; 2]) -> Result<(), String> {
+        let true_time = clock::true_time(servers.map(|server| server.stretch));
         for server in servers {
             let reading = server.reading();
-            let looked =
-                synod_spanner::look(server.state(), &Span::ALL, Timestamp::MAX, ALL, &reading);
+            let (state, end) = (server.state(), Timestamp::MAX);
+            let looked = synod_spanner::look(state, &Span::ALL, end, LIMITS.scan, &reading);
             let (scan, wait) = looked.map_err(|collected| collected.to_string())?;
             let newest = scan.versions.iter().map(|version| version.written).max();
             if wait.left(&reading).is_zero() && newest >= Some(true_time.earliest()) {
@@ -323,7 +333,7 @@ fn written(server: &Server, key: &str, value: &str) -> Option<Timestamp> {
 fn servers<'a>(state: &State<'a, Model>) -> [&'a Server; 2] {
     let mut nodes = state.nodes();
     let mut next = || match nodes.next() {
-        Some(Node::Server(server)) => server,
+        Some(Node::Server(server)) => &**server,
         _ => unreachable!("the first two are servers"),
     };
     [next(), next()]
@@ -337,5 +347,3 @@ fn place(node: &Node) -> usize {
         Node::Client(client) => crate::rules::index(client.script.id()) + 2,
     }
 }
-
-const ALL: ScanLimit = LIMITS.scan;
