@@ -34,7 +34,7 @@ use crate::{Interval, TimeError, Timestamp, TrueTime};
 /// assert_eq!(wait.poll_at(&now(109)), Wait::Done);
 /// assert_eq!(wait.overlap().hidden, Duration::from_millis(5));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct CommitWait {
     timestamp: Timestamp,

@@ -3,7 +3,7 @@ use core::time::Duration;
 use crate::{Interval, Timestamp};
 
 /// The greatest `earliest` that a message's sender has seen, and the node whose clock it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Floor {
     /// An instant that has certainly passed according to a clock.

@@ -27,7 +27,7 @@ pub enum Failed {
 /// Buffers writes, and remembers under which hold it has its locks.
 ///
 /// Invariant: all reads at one shard had one hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Attempt {
     id: TxnId,
     locked: BTreeMap<ShardId, Hold>,

@@ -16,7 +16,7 @@ pub use encoding::COMMAND_BYTES_MAX;
 pub const PARTICIPANTS_MAX: usize = 1 << 10;
 
 /// One command of one leader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Command {
     /// Whose.
     pub reign: Reign,
@@ -29,7 +29,7 @@ pub struct Command {
 }
 
 /// What a command does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
     /// A leader's first: [`Command::reign`] is one more than the reign that it ends.
     TakeOver {
@@ -98,7 +98,7 @@ pub enum Act {
 }
 
 /// What came of a command. The first decision in the log stands, whoever asks for another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
     /// It is so now.
     Done,
@@ -118,7 +118,7 @@ pub enum Reply {
 }
 
 /// A reply, and where its command stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Applied {
     /// The index in the log.
     pub index: u64,
@@ -129,7 +129,7 @@ pub struct Applied {
 }
 
 /// What a new leader inherits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// Its own.
     pub reign: Reign,
@@ -144,7 +144,7 @@ pub struct Standing {
 }
 
 /// A row of the prepared table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prepared {
     /// The commit timestamp will not be below.
     pub at: Timestamp,

@@ -19,7 +19,7 @@ use crate::stage::{Stage, Then, Told};
 use crate::txn::{Decision, Now, ShardId, TxnId};
 
 /// Votes so far.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Gathering {
     part: Part,
     pub(crate) participants: BTreeSet<ShardId>,

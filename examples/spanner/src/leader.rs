@@ -33,7 +33,7 @@ use crate::txn::{Decision, Hold, Now, Reign, ShardId, TxnId};
 /// - `waits` has those in `txns` that wait for a time, by that time.
 /// - `under_way` holds own commands in the order of their numbers.
 /// - What is firm in the lock table is firm by its stage.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Leader {
     pub(crate) shard: ShardId,
     pub(crate) reign: Reign,

@@ -14,7 +14,7 @@ use crate::txn::TxnId;
 use index::Index;
 
 /// What others may do beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// Read.
     Shared,
@@ -23,7 +23,7 @@ pub enum Mode {
 }
 
 /// A range of keys, or one key; whether it is there or not. So a lock on what was absent keeps it absent.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lock {
     /// Which keys.
     pub span: Span,
@@ -59,7 +59,7 @@ pub struct Turned {
 }
 
 /// The bound is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("more than {max} locks")]
 pub struct LocksFull {
     /// How many there may be.
@@ -72,7 +72,7 @@ pub struct LocksFull {
 /// - No two that hold conflict.
 /// - Who waits conflicts with no younger holder that is not firm.
 /// - One request of a transaction waits at a time; it is granted as a whole.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct LockTable {
     held: Index,
     waiting: BTreeMap<TxnId, BTreeSet<Lock>>,

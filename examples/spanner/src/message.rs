@@ -21,7 +21,7 @@ pub struct Stamped<M> {
 }
 
 /// A client's, to the leader of a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Locks what it reads: the span, with all that is absent in it.
     Read {
@@ -71,7 +71,7 @@ impl Request {
 }
 
 /// A transaction's part at one shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     /// Whose.
     pub txn: TxnId,
@@ -83,7 +83,7 @@ pub struct Part {
 }
 
 /// A leader's, to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// What stands there; it stays so while the hold lasts.
     Read {
@@ -102,7 +102,7 @@ pub enum Answer {
 }
 
 /// Why a leader does not do what a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
     /// Try again with the same age.
@@ -141,7 +141,7 @@ pub enum Refused {
 }
 
 /// A participant's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vote {
     /// It keeps its locks.
     Yes {
@@ -156,7 +156,7 @@ pub enum Vote {
 }
 
 /// Between leaders of shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// To the coordinator.
     Vote {
@@ -196,7 +196,7 @@ pub enum Peer {
 }
 
 /// What a leader wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
     /// Into the shard's log, in the order in which they come out.
     Propose(Command),

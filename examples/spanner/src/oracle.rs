@@ -14,7 +14,7 @@ use crate::txn::Reign;
 /// # Invariants
 /// - `last` is at or above everything assigned and closed, and below `end`.
 /// - `end` is in the log: an extension that is not applied yet may be lost.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Oracle {
     reign: Reign,
     last: Timestamp,

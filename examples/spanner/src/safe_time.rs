@@ -14,7 +14,7 @@ use crate::txn::Reign;
 ///
 /// It covers prepares and commits that are still to come. It stays true for ever once it was made: its own leader keeps
 /// above it, later reigns begin above the lease in which it was made, and earlier ones are fenced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Promise {
     /// Whose word it is.
     pub reign: Reign,
@@ -27,7 +27,7 @@ pub struct Promise {
 /// The promises of a shard that a replica keeps: the best one that it has reached, and those ahead.
 ///
 /// Invariant: at most [`AHEAD_MAX`] are ahead.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct SafeTime {
     ahead: BTreeMap<u64, Timestamp>,
     reached: Timestamp,

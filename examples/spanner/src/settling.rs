@@ -20,14 +20,14 @@ use crate::stage::{Stage, Told};
 use crate::txn::{Decision, Now, ShardId, TxnId};
 
 /// Told, and told again until all have it.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Settling {
     at: Timestamp,
     missing: BTreeSet<ShardId>,
 }
 
 /// An abort is on its way into the log; then these hear of it, and the client hears why.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Aborting {
     pub(crate) participants: BTreeSet<ShardId>,
     pub(crate) why: Option<Refused>,

@@ -38,7 +38,7 @@ use outcomes::Outcomes;
 ///   later, at the coordinator's timestamp, behind greater ones.
 /// - Of a prepared transaction nothing is decided here.
 /// - `horizon() <= safe()`: nobody may still write below what is collected.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct State {
     pub(crate) store: Store,
     pub(crate) reign: Reign,
@@ -309,7 +309,7 @@ impl From<Outcome> for Reply {
 }
 
 /// What the group replicates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Shard {
     state: State,
 }

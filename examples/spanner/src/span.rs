@@ -15,7 +15,7 @@ pub const WRITES_MAX: usize = 1 << 12;
 pub const WRITES_BYTES_MAX: usize = 1 << 22;
 
 /// Keys from `from` up to `to`, without it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The first key.
     pub from: Bytes,
@@ -89,7 +89,7 @@ impl Span {
 /// What one transaction writes on one shard: a value for each key, or `None` to delete it.
 ///
 /// Invariants: within the bounds above; one write a key, so that two of one timestamp never meet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Writes {
     keys: BTreeMap<Bytes, Option<Bytes>>,
     bytes: usize,

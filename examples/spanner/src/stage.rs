@@ -13,7 +13,7 @@ use crate::store::{Scan, ScanLimit};
 use crate::txn::ShardId;
 
 /// Bounds of a leader, and the times that it goes by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Limits {
     /// Locks that are held or waited for.
     pub locks_max: usize,
@@ -64,7 +64,7 @@ impl Default for Limits {
 ///  coordinator:        └─ Locking ─▶ Gathering ─▶ Committing ─▶ Waiting ────────────────────────────▶ gone
 ///                        └──────── may be wounded ───────┘ firm from here on
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Stage {
     /// Has its locks.
     Active,
@@ -98,7 +98,7 @@ pub(crate) enum Stage {
 }
 
 /// Who hears of a commit when its wait is over.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Told {
     /// Those with a record, until they have the outcome in their logs.
     pub(crate) prepared: BTreeSet<ShardId>,
@@ -106,7 +106,7 @@ pub(crate) struct Told {
     pub(crate) readers: BTreeSet<ShardId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Then {
     Read(Span),
     Prepare(Part),
@@ -114,7 +114,7 @@ pub(crate) enum Then {
 }
 
 /// What a leader knows of a transaction.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Local {
     /// See [`Hold`](crate::Hold).
     pub(crate) number: u64,

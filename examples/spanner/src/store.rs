@@ -21,7 +21,7 @@ pub(crate) type Place = (Bytes, Reverse<Timestamp>);
 pub(crate) type Versions = Blocks<Place, Option<Bytes>>;
 
 /// All versions of a shard that are not collected. A copy shares all that is not written to afterwards.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Store {
     versions: Versions,
     horizon: Timestamp,
@@ -30,7 +30,7 @@ pub struct Store {
 }
 
 /// How far a collection is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sweep {
     /// Here it goes on.
     pub(crate) from: Place,
@@ -40,7 +40,7 @@ pub(crate) struct Sweep {
 }
 
 /// What stands in the store for one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Version {
     /// Of which key.
     pub key: Bytes,
@@ -51,7 +51,7 @@ pub struct Version {
 }
 
 /// A part of a scan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scan {
     /// One for each key that has one at or before the timestamp.
     pub versions: Vec<Version>,
@@ -60,7 +60,7 @@ pub struct Scan {
 }
 
 /// How much of a scan comes in one part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ScanLimit {
     /// Versions that are looked at, shown or not.
     pub versions_max: usize,
@@ -69,7 +69,7 @@ pub struct ScanLimit {
 }
 
 /// The read is below the horizon: what it would have to see may be gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("versions before {horizon} are collected")]
 pub struct Collected {
     /// The earliest timestamp at which one may read.

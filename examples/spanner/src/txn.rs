@@ -90,7 +90,7 @@ pub struct Hold {
 }
 
 /// How a transaction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// All that it wrote has this timestamp, on every shard.
     Committed(Timestamp),

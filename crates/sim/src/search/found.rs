@@ -65,13 +65,14 @@ impl<G> fmt::Display for Found<G> {
     }
 }
 
-/// Runs a complete search for a test: prints its result and duration. The path to a broken rule is
-/// written as a [page](crate::page).
+/// Runs a complete search for a test: prints its result and duration, and returns the number of
+/// states, for a test that asserts how much it covers. The path to a broken rule is written as a
+/// [page](crate::page).
 ///
 /// # Panics
 /// If a rule is broken, with the path to it; if one of the goals is not reached; if there are more
 /// than [`STATES_MAX`] states.
-pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
+pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) -> usize {
     #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
     let begun = std::time::Instant::now();
     let found = search(system, STATES_MAX);
@@ -90,6 +91,7 @@ pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
     let missed = goals.iter().filter(|goal| !found.met.contains(goal));
     let missed: Vec<&S::Goal> = missed.collect();
     assert!(missed.is_empty(), "{name}: never met: {missed:?}");
+    found.states
 }
 
 /// The most states that a test visits: some gigabytes, some minutes.

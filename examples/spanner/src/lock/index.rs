@@ -10,7 +10,7 @@ use crate::span::Span;
 use crate::txn::TxnId;
 
 /// Locks on single keys lie in the order of keys; those on ranges are few, and all looked at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Index {
     pub(super) of: BTreeMap<TxnId, BTreeSet<Lock>>,
     pub(super) keys: BTreeMap<Bytes, BTreeMap<TxnId, Mode>>,

@@ -12,7 +12,7 @@ use crate::txn::{Decision, ShardId, TxnId};
 /// # Invariants
 /// - What is unsettled is decided, and stays known however old it is.
 /// - Of other attempts that began before `from` nothing is told, whether it is swept out yet or not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Outcomes {
     decided: Blocks<TxnId, Decision>,
     unsettled: BTreeMap<TxnId, Vec<ShardId>>,

@@ -18,7 +18,7 @@ type Block<K, V> = Arc<Vec<(K, V)>>;
 /// # Invariants
 /// - Each block is sorted, and not empty.
 /// - A block's key is at or below its entries, and above those of the block before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Blocks<K, V> {
     blocks: BTreeMap<K, Block<K, V>>,
     len: usize,
