@@ -49,7 +49,7 @@ use crate::{
     output::print,
     protocol::{Agreement, AgreementError},
 };
-use disk::{fill, stall};
+use disk::{Ailment, ail};
 use history::{Record, write_lines};
 use members::replace_all;
 use nemesis::{Blow, torment};
@@ -316,8 +316,12 @@ async fn load(
             Scenario::Partition => part(cluster, workload, &progress, length).await?,
             Scenario::Rolling => roll(cluster, workload, &progress, length).await?,
             Scenario::Membership => replace_all(cluster, workload, &progress, length).await?,
-            Scenario::DiskStall => stall(cluster, workload, &progress, length).await?,
-            Scenario::DiskFull => fill(cluster, workload, &progress, length).await?,
+            Scenario::DiskStall => {
+                ail(Ailment::Stalls, cluster, workload, &progress, length).await?
+            }
+            Scenario::DiskFull => {
+                ail(Ailment::IsFull, cluster, workload, &progress, length).await?
+            }
         };
         tokio::time::sleep(length.saturating_sub(workload.now())).await;
         Ok::<_, ClusterError>(blows)

@@ -40,6 +40,9 @@ pub struct Config {
     /// to two election timeouts longer. The value should be well above what a healthy disk needs
     /// under load, or a slow moment causes an election, and must not be below
     /// `election_timeout_max`, the interval of the check.
+    ///
+    /// A node that gave up leadership prefers others for at least four times this long, and after the
+    /// third time in a row for sixteen times: it waits longer before it campaigns.
     pub write_stall_max: Duration,
     /// Bytes of values in one message; a larger value is sent alone.
     pub accept_bytes_max: usize,

@@ -160,7 +160,7 @@ impl Common {
 
     /// How much this node is preferred as the leader; None while it is not to be preferred to any.
     pub(crate) fn preference(&self, now: Instant) -> Option<u8> {
-        let is_fit = !self.pace.has_given_up(now, &self.config);
+        let is_fit = !self.pace.is_to_stand_back(now, &self.config);
         is_fit.then_some(self.config.priority)
     }
 

@@ -66,7 +66,7 @@ impl Pace {
     }
 
     /// Whether this node gave up leadership for a cause, and that is not forgiven.
-    pub(crate) fn has_given_up(&self, now: Instant, config: &Config) -> bool {
+    pub(crate) fn is_to_stand_back(&self, now: Instant, config: &Config) -> bool {
         self.given_up > 0 && now.since(self.given_up_at) < self.stands_back_for(config)
     }
 
@@ -80,7 +80,7 @@ impl Pace {
 
     /// How many drawn timeouts this node waits at least.
     fn timeouts(&self, now: Instant, config: &Config) -> u32 {
-        match self.has_given_up(now, config) {
+        match self.is_to_stand_back(now, config) {
             true => 1 << self.given_up,
             false => 1,
         }
@@ -275,6 +275,6 @@ mod tests {
         first.give_up(start, &config);
         // The second is elected, and found out no sooner than this.
         let second_gave_up = start.plus(config.write_stall_max + config.election_timeout_max * 8);
-        assert!(first.has_given_up(second_gave_up, &config));
+        assert!(first.is_to_stand_back(second_gave_up, &config));
     }
 }

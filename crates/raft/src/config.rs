@@ -52,6 +52,9 @@ pub struct Config {
     /// that can do better, if it knows one. The value should be well above what a
     /// healthy disk needs under load, or a slow moment causes an election, and must not be below
     /// `election_timeout_max`, the interval of the check.
+    ///
+    /// A node that gave up leadership prefers others for at least four times this long, and after the
+    /// third time in a row for sixteen times: it waits longer before it campaigns.
     pub write_stall_max: Duration,
     /// Bytes of entries in one append; a larger entry is sent alone. Entries that are proposed
     /// together are stored in runs of at most this size, see [`Entries`](crate::Entries).

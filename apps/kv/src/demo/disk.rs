@@ -17,35 +17,56 @@ use crate::{
     info::info_field,
 };
 
-/// Stalls the leader's disk until another node leads, and a tenth of the load longer; then that of a node that does
-/// not lead.
-pub(crate) async fn stall(
+/// What happens to a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ailment {
+    /// It stalls: the leader's until another node leads.
+    Stalls,
+    /// It is full: the leader's until that has given way to another, a follower's until its log has no space.
+    IsFull,
+}
+
+/// Lets the leader's disk ail for as long as its [`Ailment`] says and a tenth of the load longer; then that of a node
+/// that does not lead.
+pub(crate) async fn ail(
+    ailment: Ailment,
     cluster: &mut Cluster,
     workload: &Workload,
     progress: &Progress,
     load: Duration,
 ) -> Result<Vec<Blow>, ClusterError> {
     let mut blows = Vec::new();
+    let (command, said) = match ailment {
+        Ailment::Stalls => (DiskCommand::Stall, "its disk stalls"),
+        Ailment::IsFull => (DiskCommand::Fill, "its disk is full"),
+    };
     for (of_leader, turn) in [(true, 1), (false, 3)] {
         sleep((load * turn / 5).saturating_sub(workload.now())).await;
         let (id, what) = choose(cluster, of_leader).await?;
         let at = workload.now();
         workload.watch_pause();
-        let before = cluster.command_disk(id, DiskCommand::Stall).await?;
-        progress.say(&format!("{what}: its disk stalls"));
-        let recovered = match of_leader {
-            true => timeout(STALL_TIMEOUT, another_leads(cluster, id))
+        let before = cluster.command_disk(id, command).await?;
+        progress.say(&format!("{what}: {said}"));
+        let recovered = match (ailment, of_leader) {
+            (Ailment::Stalls, true) => timeout(STALL_TIMEOUT, another_leads(cluster, id))
                 .await
                 .is_ok(),
-            false => true,
+            (Ailment::Stalls, false) => true,
+            (Ailment::IsFull, _) => timeout(FULL_TIMEOUT, gives_way(cluster, id)).await.is_ok(),
         };
         sleep(load / 10).await;
         let met = cluster.command_disk(id, DiskCommand::Heal).await? - before;
         cluster.ready(READY_TIMEOUT).await?;
         let leaderless = workload.pause();
-        say_well(progress, &what, leaderless);
+        let millis = leaderless.as_millis();
+        progress.say(&format!(
+            "{what}: its disk is well, {millis} ms without an acknowledged write"
+        ));
         blows.push(Blow {
-            how: How::Stalled { met },
+            how: match ailment {
+                Ailment::Stalls => How::Stalled { met },
+                Ailment::IsFull => How::Filled { met },
+            },
             what,
             at,
             leaderless,
@@ -53,46 +74,6 @@ pub(crate) async fn stall(
         });
     }
     Ok(blows)
-}
-
-/// Lets the leader's disk be full until it has given way to another, and a tenth of the load longer; then that of a
-/// node that does not lead, until its log has no space.
-pub(crate) async fn fill(
-    cluster: &mut Cluster,
-    workload: &Workload,
-    progress: &Progress,
-    load: Duration,
-) -> Result<Vec<Blow>, ClusterError> {
-    let mut blows = Vec::new();
-    for (of_leader, turn) in [(true, 1), (false, 3)] {
-        sleep((load * turn / 5).saturating_sub(workload.now())).await;
-        let (id, what) = choose(cluster, of_leader).await?;
-        let at = workload.now();
-        workload.watch_pause();
-        let before = cluster.command_disk(id, DiskCommand::Fill).await?;
-        progress.say(&format!("{what}: its disk is full"));
-        let recovered = timeout(FULL_TIMEOUT, gives_way(cluster, id)).await.is_ok();
-        sleep(load / 10).await;
-        let met = cluster.command_disk(id, DiskCommand::Heal).await? - before;
-        cluster.ready(READY_TIMEOUT).await?;
-        let leaderless = workload.pause();
-        say_well(progress, &what, leaderless);
-        blows.push(Blow {
-            how: How::Filled { met },
-            what,
-            at,
-            leaderless,
-            recovered,
-        });
-    }
-    Ok(blows)
-}
-
-fn say_well(progress: &Progress, what: &str, pause: Duration) {
-    let millis = pause.as_millis();
-    progress.say(&format!(
-        "{what}: its disk is well, {millis} ms without an acknowledged write"
-    ));
 }
 
 /// Waits until another node leads than this one. Writes go on meanwhile as long as the others are a quorum.
