@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use synod_replica::embed::{EngineConfig, Instant, Ticket};
 use synod_replica::sim::{Cluster, SimDisk, SimNode, SimRequest};
-use synod_replica::{Birth, Failure, GroupId, NodeId, StateMachine, seed as begin_with};
+use synod_replica::{Birth, Failure, GroupId, NodeId, Role, StateMachine, seed as begin_with};
 use synod_sim::{self as sim, Coverage, Disk, Rng, World, WorldOptions};
 use synod_transport::ClusterId;
 
@@ -124,16 +124,23 @@ impl<S: Subject> Restored<S> {
         Self { world, machine }
     }
 
-    /// Somebody leads, and nobody has another state.
+    /// All follow one leader, and nobody has another state. Before, a second candidate may depose the first, and
+    /// nobody knows the end of what that had proposed.
     fn comes_up(&mut self) -> Verdict {
-        let leads = sim::Process::leads;
-        let nobody = |world: &World<SimNode<Fresh<S>>>| {
-            let mut nodes = world.node_ids().into_iter();
-            !nodes.any(|id| world.process(id).is_some_and(leads))
+        let is_open = |world: &World<SimNode<Fresh<S>>>| {
+            let nodes = world.node_ids().into_iter();
+            let statuses: Vec<_> = nodes
+                .filter_map(|id| Some(world.process(id)?.status().core))
+                .collect();
+            let leader = statuses.iter().find(|node| node.role == Role::Leader);
+            !leader.is_some_and(|leader| {
+                let mut others = statuses.iter();
+                others.all(|node| node.epoch == leader.epoch && node.role != Role::Candidate)
+            })
         };
-        let found = self.world.run_while(secs(5), nobody);
+        let found = self.world.run_while(secs(5), is_open);
         must(found, "backup", || {
-            "nobody leads the group that begins with it".to_owned()
+            "the group that begins with it does not follow one leader".to_owned()
         })?;
         self.converges()
     }
